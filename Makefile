@@ -1,0 +1,77 @@
+# Needs make and Python 3.11 or later; everything else goes into $(VENV), from hash-pinned files.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --quiet --require-hashes
+
+# Who compiles must not show in the pins: no index, mirror or wheel folder of the machine's own pip settings.
+COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND="make requirements" \
+	$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(UPGRADE)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench bench-guards requirements changelog clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes another canonical trace
+	@$(BIN)/python examples/demo.py $(if $(TRACE),"$(TRACE)")
+
+test: $(VENV)/.test ## every test, then the coverage gate; ARGS='-k name' is passed to pytest (and skips the gate)
+	$(BIN)/coverage run -m pytest $(ARGS)
+ifndef ARGS
+	$(BIN)/coverage report --include='vstack_proto/*' --omit='vstack_proto/patterns/*' --fail-under=100
+endif
+
+lint: $(VENV)/.dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put imports and layout in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test ## the whole table of benchmarks/README.md (several minutes)
+	$(BIN)/python -m benchmarks
+
+bench-guards: $(VENV)/.test ## only the ratios that must hold
+	$(BIN)/python -m benchmarks guards
+
+# Each file builds on the pins of the one before, so that they agree. Existing pins stay; UPGRADE=--upgrade moves them.
+requirements: $(VENV)/.dev ## pin pyproject.toml's ranges again
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra redis,sentry,speed,test -c requirements/runtime.txt -o requirements/test.txt
+	$(COMPILE) pyproject.toml --extra redis,sentry,speed,test,dev -c requirements/test.txt -o requirements/dev.txt
+	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+
+changelog: $(VENV)/.dev ## show what the fragments of changes/ would add to the change log
+	$(BIN)/towncrier build --draft
+
+clean: ## remove the environment and everything generated
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: repeating make installs nothing until the file named here changes.
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vstack needs Python 3.11 or later; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/.venv
+	$(INSTALL) -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) install --quiet --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.runtime
+	$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.test
+	$(INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,255 @@
+"""The steps from a request's body to its detection: decode, look up, join or lead, ask the model, answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vstack_proto.analysis.machine import OFFLINE, Analysis, AnalysisState, Concluded, Step, run_id
+from vstack_proto.answers import NO_STORE, detection_body, server_event
+from vstack_proto.caching import alias_key, cache_key, canonical
+from vstack_proto.commands import (
+    AnyCommand,
+    CallModel,
+    Commands,
+    JoinFlight,
+    LandFlight,
+    LookUpCache,
+    SendPart,
+    StoreCache,
+)
+from vstack_proto.encoding import BodyDecoder
+from vstack_proto.errors import RemoteProtocolError, TraceNotReadable
+from vstack_proto.events import (
+    BodyEnded,
+    CacheAnswered,
+    FlightHandedOver,
+    FlightJoined,
+    FlightLanded,
+    ModelAnswered,
+    ModelFailed,
+)
+from vstack_proto.faults import MAX_FAULTS
+from vstack_proto.framing import Headers
+from vstack_proto.intake_steps import IntakeSteps
+from vstack_proto.limits import check_body, check_trace
+from vstack_proto.negotiation import JSON
+from vstack_proto.patterns.common import MODES
+from vstack_proto.state import Phase
+from vstack_proto.trace import CanonicalTrace
+from vstack_proto.validation import Envelope, decode_envelope, decode_trace, unknown_fields
+from vstack_proto.values import Alias, CacheEntry, Failure, Landing, ModelRequest
+
+_FORMATS = ("native", "canonical")
+_NO_PROVIDER = (
+    "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals alone "
+    'with VSTACK_LLM=offline or "model": "offline" in the request'
+)
+
+
+class AnalysisSteps(IntakeSteps):
+    """Body, cache, flight, model, detection."""
+
+    __slots__ = ()
+
+    def _body_ended(self, event: BodyEnded) -> Commands:
+        state, policy = self.state, self.service.policy
+        state.unread = False
+        body = state.body[0] if len(state.body) == 1 else b"".join(state.body)
+        if state.content_encoding:
+            decoder = BodyDecoder(state.content_encoding, policy.limits.max_body_bytes)
+            body = decoder.decode(body)
+            decoder.finish()
+        if not body:
+            told = 'the body is empty; send {"trace": {...}} as JSON'
+            raise RemoteProtocolError(400, "invalid_request", told)
+        state.body = [body]
+        if not policy.cache:
+            return (self._arm(), *self._decode(event.at))
+        state.alias = alias_key(state.path, body, self._scope)
+        state.phase = Phase.ALIAS
+        return self._arm(), LookUpCache(self._next_ticket(), None, state.alias)
+
+    @property
+    def _scope(self) -> str:
+        """What keeps callers' answers apart, where they are to be kept apart."""
+        state = self.state
+        return (state.caller or state.address) if self.service.policy.scope_by_key else ""
+
+    def _alias_answered(self, event: CacheAnswered) -> Commands:
+        state = self.state
+        if event.entry is None or event.alias is None:
+            return self._decode(event.at)
+        state.mode, state.model = event.alias.mode, event.alias.model
+        state.warnings = event.alias.warnings
+        return self._answer(event.entry, "hit", event.at)
+
+    def _decode(self, at: float) -> Commands:
+        """From bytes to a trace that the pattern takes, and the key of its analysis."""
+        state, service = self.state, self.service
+        body = state.body[0]
+        limits = service.policy.limits
+        check_body(body, limits)
+        envelope = decode_envelope(body)
+        mode = envelope.mode or "standard"
+        if mode not in MODES:
+            raise RemoteProtocolError(400, "invalid_mode", f"mode is {mode[:100]!r}; it is one of {', '.join(MODES)}")
+        state.mode = mode
+        self._choose_model(envelope.model)
+        pattern = service.catalogue.get(state.pattern)
+        trace = self._read_trace(envelope)
+        faults = pattern.faults(trace)
+        if faults:
+            told = [{"pointer": fault.pointer, "message": fault.message} for fault in faults[:MAX_FAULTS]]
+            message = f"the trace does not fit: {faults[0].pointer} {faults[0].message}"
+            raise RemoteProtocolError(400, "validation_error", message, errors=told, error_count=len(faults))
+        self.trace = trace
+        encoded = canonical(trace)
+        state.key = cache_key(state.pattern, mode, state.model, trace, self._scope)
+        state.analysis = AnalysisState(
+            pattern=state.pattern,
+            mode=mode,
+            model=state.model,
+            trace=encoded,
+            run_id=run_id(state.request_id, state.wall),
+            wall=state.wall,
+        )
+        state.body = []
+        if not service.policy.cache:
+            return self._join()
+        state.phase = Phase.CACHE
+        return (LookUpCache(self._next_ticket(), state.key, state.alias, self._meaning),)
+
+    @property
+    def _meaning(self) -> Alias:
+        state = self.state
+        return Alias(state.key, state.mode, state.model, state.warnings)
+
+    def _choose_model(self, asked: str | None) -> None:
+        """The model that will really be asked."""
+        state, policy = self.state, self.service.policy
+        state.model = asked or policy.default_model or "none"
+        if policy.offline and state.model != OFFLINE:
+            if asked:
+                state.warnings = (*state.warnings, f"model {asked[:100]!r} was not asked: this service runs offline")
+            state.model = OFFLINE
+
+    def _read_trace(self, envelope: Envelope) -> msgspec.Struct:
+        """The trace as the pattern's Struct."""
+        state, limits = self.state, self.service.policy.limits
+        pattern = self.service.catalogue.get(state.pattern)
+        if envelope.format not in (None, *_FORMATS):
+            told = f"format is {envelope.format!r}; it is one of {', '.join(_FORMATS)}"
+            raise RemoteProtocolError(400, "invalid_request", told)
+        kind = CanonicalTrace if envelope.format == "canonical" else pattern.trace
+        trace = decode_trace(envelope.trace_raw, kind)
+        check_trace(trace, limits)
+        state.warnings = (*state.warnings, *unknown_fields(envelope.trace_raw, kind))
+        if not isinstance(trace, CanonicalTrace):
+            return trace
+        try:
+            return pattern.from_trace(trace)
+        except TraceNotReadable as error:
+            told = f"{state.pattern} cannot read this trace: {error.missing}"
+            raise RemoteProtocolError(400, "trace_not_readable", told, missing=error.missing) from None
+
+    def _cache_answered(self, event: CacheAnswered) -> Commands:
+        if event.entry is not None:
+            return self._answer(event.entry, "hit", event.at)
+        self.state.cache = "miss"
+        return self._join()
+
+    def _join(self) -> Commands:
+        state = self.state
+        state.phase = Phase.FLIGHT
+        state.flight = self._next_ticket()
+        return (JoinFlight(state.flight, state.key),)
+
+    def _flight_joined(self, event: FlightJoined) -> Commands:
+        state, limits = self.state, self.service.policy.limits
+        if event.role == "refused":
+            state.flight = 0
+            told = f"{limits.max_in_flight} analyses are in flight, as many as VSTACK_API_MAX_IN_FLIGHT allows"
+            raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
+        if event.role == "follows":
+            state.phase = Phase.FOLLOW
+            return self._open_stream() if state.streams else ()
+        return self._lead(event.at)
+
+    def _handed_over(self, event: FlightHandedOver) -> Commands:
+        return self._lead(event.at)
+
+    def _lead(self, at: float) -> Commands:
+        state = self.state
+        state.waiting = 0
+        opening = self._open_stream() if state.streams and not state.streaming else ()
+        return (*opening, *self._advance(self._analysis().begin(at), at))
+
+    def _analysis(self) -> Analysis[msgspec.Struct]:
+        assert self.state.analysis is not None
+        return Analysis(self.service.catalogue.get(self.state.pattern), self.state.analysis, self.trace)
+
+    def _model_heard(self, event: ModelAnswered | ModelFailed) -> Commands:
+        return self._advance(self._analysis().handle(event), event.at)
+
+    def _advance(self, step: Step, at: float) -> Commands:
+        """Carry out what the analysis asks for."""
+        state = self.state
+        if isinstance(step, ModelRequest):
+            if self.service.policy.provider is None:
+                return self._fail(Failure(502, "llm_resolution_error", _NO_PROVIDER), at)
+            state.phase = Phase.MODEL
+            return (*self._progress(), CallModel(self._next_ticket(), step, self._last_moment))
+        if isinstance(step, Failure):
+            return self._fail(step, at)
+        return self._conclude(step, at)
+
+    def _progress(self) -> Commands:
+        """Tell a caller who listens which pass begins."""
+        state = self.state
+        if not state.streaming or state.analysis is None:
+            return ()
+        turns = len(self.service.catalogue.get(state.pattern).passes[state.analysis.mode])
+        told = {"pass": state.analysis.turn + 1, "passes": turns, "pattern": state.pattern}
+        return (SendPart(server_event("progress", msgspec.json.encode(told))),)
+
+    def _conclude(self, step: Concluded, at: float) -> Commands:
+        state, policy = self.state, self.service.policy
+        entry = CacheEntry(step.detection, state.wall + (at - state.started))
+        landed: tuple[AnyCommand, ...] = (LandFlight(state.flight, state.key, Landing(entry=entry)),)
+        if policy.cache:
+            landed = (StoreCache(state.key, entry, state.alias, self._meaning), *landed)
+        state.flight = 0
+        return (*landed, *self._answer(entry, state.cache, at))
+
+    def _fail(self, failure: Failure, at: float) -> Commands:
+        """A failed analysis is never stored, but those who wait for it are told."""
+        state = self.state
+        landed = (LandFlight(state.flight, state.key, Landing(failure=failure)),)
+        state.flight = 0
+        return (*landed, *self._give_up(failure, at))
+
+    def _give_up(self, failure: Failure, at: float) -> Commands:
+        extra = {} if failure.retry_after is None else {"retry_after": failure.retry_after}
+        return self.refuse(RemoteProtocolError(failure.status, failure.code, failure.message, **extra), at)
+
+    def _flight_landed(self, event: FlightLanded) -> Commands:
+        self.state.flight = 0
+        if event.landing.failure is not None:
+            return self._give_up(event.landing.failure, event.at)
+        assert event.landing.entry is not None
+        return self._answer(event.landing.entry, "coalesced", event.at)
+
+    def _answer(self, entry: CacheEntry, cache: str, at: float) -> Commands:
+        """The detection, spliced into its envelope as the bytes it was stored as."""
+        state = self.state
+        state.cache = cache
+        headers: Headers = (("content-type", JSON), NO_STORE)
+        if cache:
+            headers = (*headers, ("x-cache", cache))
+        if cache == "hit":
+            age = state.wall + (at - state.started) - entry.stored_at
+            headers = (*headers, ("age", str(max(0, int(age)))))
+        body = detection_body(
+            state.pattern, state.mode, state.model, entry.detection, cached=cache == "hit", warnings=state.warnings
+        )
+        return self._finish(200, headers, body)

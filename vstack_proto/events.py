@@ -1,0 +1,223 @@
+"""Everything that can happen to an exchange or its connection: past facts, and nothing else.
+
+Every event carries ``at``, seconds on a monotonic clock. An answer carries the ``ticket`` of the command it answers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vstack_proto.framing import Head
+from vstack_proto.values import Alias, CacheEntry, Landing, Usage
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Something that happened."""
+
+    at: float
+
+
+class Answered(Event, frozen=True, gc=False, kw_only=True):
+    """The answer to a command."""
+
+    ticket: int
+
+
+class HeadReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """A request's head has come, well-formed.
+
+    Attributes:
+        wall: Wall clock, seconds since 1970.
+        request_id: The id to use where the caller brings none.
+        peer: The address at the other end of the connection, which may be a proxy.
+        scheme: ``http`` or ``https``, as the connection has it.
+        method: Such as ``GET``.
+        head: The parsed head, without what a caller presents to prove who it is.
+        credential: Digest of the key that the caller presents, if any. The key itself goes no further than the driver.
+    """
+
+    wall: float
+    request_id: str
+    peer: str
+    scheme: str
+    method: str
+    head: Head
+    credential: str | None = None
+
+
+class FramingRefused(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The bytes are not a request that this service accepts; nothing that follows them is looked at."""
+
+    wall: float
+    request_id: str
+    peer: str
+    status: int
+    code: str
+    message: str
+
+
+class BodyReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """Part of the request's body; any length but zero."""
+
+    data: bytes
+
+
+class BodyEnded(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The request's body is complete."""
+
+
+class KeyChecked(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """Whose key it is, if anybody's, and how many keys are loaded."""
+
+    name: str | None
+    loaded: int
+
+
+class QuotaAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """Whether the request is within its quota.
+
+    Attributes:
+        verdict: ``unavailable`` when the store is away and the operator chose to refuse then.
+        limit, remaining: Of the window with the least left.
+        retry_after: Seconds until the next admission; 0 where admitted.
+        reset: Seconds until the reported window is free again.
+        window: Length of the reported window in seconds.
+    """
+
+    verdict: Literal["admitted", "refused", "unavailable"]
+    limit: int = 0
+    remaining: int = 0
+    retry_after: float = 0.0
+    reset: float = 0.0
+    window: float = 0.0
+
+
+class CacheAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """What the cache holds; a backend that fails answers as if it held nothing.
+
+    Attributes:
+        entry: The stored detection.
+        alias: What a byte-identical request was found to be; only where the look-up was by alias.
+    """
+
+    entry: CacheEntry | None = None
+    alias: Alias | None = None
+
+
+class FlightJoined(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """Whether this exchange leads the analysis, follows another's, or is one too many."""
+
+    role: Literal["leads", "follows", "refused"]
+
+
+class FlightLanded(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The leader of the flight is done."""
+
+    landing: Landing
+
+
+class FlightHandedOver(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The leader left before it was done; this exchange leads now."""
+
+
+class ModelAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """A model's answer, as text, and what it used."""
+
+    text: str
+    usage: Usage = Usage()
+
+
+class ModelFailed(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """A model call came to nothing.
+
+    Attributes:
+        kind: ``unavailable`` (later may help), ``refused`` (the model would not), ``truncated`` (it ran out of tokens),
+            ``rejected`` (the provider would not take the call), ``unresolved`` (no provider is configured).
+        message: For the caller; holds no secret.
+        retry_after: Seconds, where the provider named them.
+    """
+
+    kind: Literal["unavailable", "refused", "truncated", "rejected", "unresolved"]
+    message: str
+    retry_after: float | None = None
+    usage: Usage = Usage()
+
+
+class ReadinessAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """Whether the service takes traffic: ``ready``, or why not; each check with what it found."""
+
+    status: Literal["ready", "warming", "draining", "misconfigured"]
+    detail: str
+    checks: dict[str, str]
+
+
+class MetricsRendered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The metrics page."""
+
+    content_type: str
+    body: bytes
+
+
+class PeerLeft(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The other end closed the connection, or it broke."""
+
+
+class DeadlinePassed(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The moment named by the last ``ArmDeadline`` has come."""
+
+
+class ShutdownAsked(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The service is stopping.
+
+    Attributes:
+        now: False: finish what is in flight, and let every answer close its connection. True: answer at once.
+    """
+
+    now: bool = False
+
+
+class BytesReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """Bytes came on a connection; none mean that the other end will send no more.
+
+    Attributes:
+        wall: Wall clock, seconds since 1970.
+    """
+
+    wall: float
+    data: bytes
+
+
+class WritingPaused(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """The peer does not read: what was sent to it piles up."""
+
+
+class WritingResumed(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """What was sent has gone out."""
+
+
+class ListenersClosed(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """No new connection can come; an idle one has nothing to wait for."""
+
+
+class Crashed(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """A bug of ours stopped this exchange; whoever drives it has logged what happened."""
+
+
+AnyAnswered = (
+    KeyChecked
+    | QuotaAnswered
+    | CacheAnswered
+    | FlightJoined
+    | FlightLanded
+    | FlightHandedOver
+    | ModelAnswered
+    | ModelFailed
+    | ReadinessAnswered
+    | MetricsRendered
+)
+ExchangeEvent = (
+    HeadReceived | FramingRefused | BodyReceived | BodyEnded | AnyAnswered | PeerLeft | DeadlinePassed | ShutdownAsked | Crashed
+)
+AnyEvent = ExchangeEvent | BytesReceived | WritingPaused | WritingResumed | ListenersClosed

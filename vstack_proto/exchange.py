@@ -1,0 +1,167 @@
+"""One request, from its head to its answer: the table of what may happen, and what is done then.
+
+``RULES`` is the whole life of an exchange: phase x event -> what runs, and the phases it may lead to. Nothing else moves
+the phase. What runs stands in ``intake_steps`` (head to body) and ``analysis_steps`` (body to answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from vstack_proto.analysis_steps import AnalysisSteps
+from vstack_proto.commands import Commands
+from vstack_proto.errors import LocalProtocolError, RemoteProtocolError
+from vstack_proto.events import (
+    Answered,
+    BodyEnded,
+    BodyReceived,
+    CacheAnswered,
+    Crashed,
+    DeadlinePassed,
+    Event,
+    ExchangeEvent,
+    FlightHandedOver,
+    FlightJoined,
+    FlightLanded,
+    FramingRefused,
+    HeadReceived,
+    KeyChecked,
+    MetricsRendered,
+    ModelAnswered,
+    ModelFailed,
+    PeerLeft,
+    QuotaAnswered,
+    ReadinessAnswered,
+    ShutdownAsked,
+)
+from vstack_proto.state import Phase
+
+
+class Exchange(AnalysisSteps):
+    """One request, from its head to its answer."""
+
+    __slots__ = ()
+
+    def handle(self, event: ExchangeEvent) -> Commands:
+        """Take one event; return, in order, what the driver must now do.
+
+        The state is final before the first command runs: carry them all out before the next event.
+
+        Raises:
+            LocalProtocolError: This event cannot come now, or answers a ticket that nobody holds: a bug of the driver.
+                The state is as it was.
+        """
+        state = self.state
+        was = state.phase
+        rule_here = _ROWS[was].get(type(event))
+        if rule_here is None:
+            raise LocalProtocolError(f"{type(event).__name__} while waiting for {was.name}")
+        run, leads_to = rule_here
+        if isinstance(event, Answered) and was is not Phase.DONE:
+            if event.ticket != state.waiting:
+                raise LocalProtocolError(f"{type(event).__name__} for ticket {event.ticket}, not {state.waiting}")
+            # A follower's ticket is answered twice: that it follows, and how it ended.
+            if was is not Phase.FLIGHT:
+                state.waiting = 0
+        try:
+            commands = run(self, event)
+        except RemoteProtocolError as refusal:
+            commands = self.refuse(refusal, event.at)
+        assert leads_to >> state.phase & 1, (was, event, state.phase)
+        return commands
+
+
+E = TypeVar("E", bound=Event)
+Rule = tuple[Callable[[Exchange, Any], Commands], int]
+Row = dict[type[Event], Rule]
+
+
+def rule(kind: type[E], run: Callable[[Exchange, E], Commands], *leads_to: Phase) -> tuple[type[Event], Rule]:
+    """Tie an event to what it runs; a type checker refuses a handler for another event."""
+    return kind, (run, sum(1 << phase for phase in set(leads_to)))
+
+
+P, X = Phase, Exchange
+
+_AFTER_QUOTA = (P.BODY, P.READINESS, P.METRICS, P.DONE)
+_AFTER_KEY = (P.PENALTY, P.QUOTA, *_AFTER_QUOTA)
+_AFTER_FLIGHT = (P.MODEL, P.DONE)
+_AFTER_DECODE = (P.CACHE, P.FLIGHT, P.DONE)
+
+
+def _row(phase: Phase, *rules: tuple[type[Event], Rule]) -> Row:
+    """A row of the table: its own rules, and those that hold everywhere before the answer."""
+    return dict(
+        [
+            rule(PeerLeft, X._left, P.DONE),
+            rule(DeadlinePassed, X._too_late, P.DONE),
+            rule(ShutdownAsked, X._shut_down, phase, P.DONE),
+            rule(Crashed, X._crashed, P.DONE),
+            *rules,
+        ]
+    )
+
+
+_ANSWERS = (
+    KeyChecked,
+    QuotaAnswered,
+    CacheAnswered,
+    FlightJoined,
+    FlightLanded,
+    FlightHandedOver,
+    ModelAnswered,
+    ModelFailed,
+    ReadinessAnswered,
+    MetricsRendered,
+)
+
+RULES: dict[Phase, Row] = {
+    P.HEAD: _row(
+        P.HEAD,
+        rule(HeadReceived, X._head, P.KEY, *_AFTER_KEY),
+        rule(FramingRefused, X._not_a_request, P.DONE),
+    ),
+    P.KEY: _row(P.KEY, rule(KeyChecked, X._key_checked, *_AFTER_KEY)),
+    P.PENALTY: _row(P.PENALTY, rule(QuotaAnswered, X._penalty_answered, P.DONE)),
+    P.QUOTA: _row(P.QUOTA, rule(QuotaAnswered, X._quota_answered, *_AFTER_QUOTA)),
+    P.BODY: _row(
+        P.BODY,
+        rule(BodyReceived, X._body, P.BODY, P.DONE),
+        rule(BodyEnded, X._body_ended, P.ALIAS, *_AFTER_DECODE),
+        rule(FramingRefused, X._bad_body, P.DONE),
+    ),
+    P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, *_AFTER_DECODE)),
+    P.CACHE: _row(P.CACHE, rule(CacheAnswered, X._cache_answered, P.FLIGHT, P.DONE)),
+    P.FLIGHT: _row(P.FLIGHT, rule(FlightJoined, X._flight_joined, P.FOLLOW, *_AFTER_FLIGHT)),
+    P.FOLLOW: _row(
+        P.FOLLOW,
+        rule(FlightLanded, X._flight_landed, P.DONE),
+        rule(FlightHandedOver, X._handed_over, *_AFTER_FLIGHT),
+    ),
+    P.MODEL: _row(
+        P.MODEL,
+        rule(ModelAnswered, X._model_heard, P.MODEL, P.DONE),
+        rule(ModelFailed, X._model_heard, P.DONE),
+    ),
+    P.READINESS: _row(P.READINESS, rule(ReadinessAnswered, X._readiness_answered, P.DONE)),
+    P.METRICS: _row(P.METRICS, rule(MetricsRendered, X._metrics_rendered, P.DONE)),
+    # Late answers, the rest of a body that nobody wants, and the peer's leaving come after the answer: all are ignored.
+    P.DONE: dict(
+        [
+            rule(kind, X._ignore, P.DONE)
+            for kind in (
+                *_ANSWERS,
+                BodyReceived,
+                BodyEnded,
+                FramingRefused,
+                PeerLeft,
+                DeadlinePassed,
+                ShutdownAsked,
+                Crashed,
+            )
+        ]
+    ),
+}
+
+_ROWS: tuple[Row, ...] = tuple(RULES[phase] for phase in Phase)

@@ -1,0 +1,65 @@
+"""How a parsed head becomes the first event of an exchange: once, for every driver."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vstack_proto.auth import credential_of
+from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.events import FramingRefused, HeadReceived
+from vstack_proto.framing import Head, Headers, check_head
+
+# What proves who a caller is, or carries its session: it ends here, so that no event, log or tape can hold it.
+SECRET_FIELDS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
+
+
+def without_secrets(head: Head, headers: Headers) -> tuple[Head, str | None]:
+    """A head that ``check_head`` accepted as events may hold it, and the digest of the key that it presents."""
+    if SECRET_FIELDS.isdisjoint(head.fields):
+        return head, None
+    fields = {name: value for name, value in head.fields.items() if name not in SECRET_FIELDS}
+    return msgspec.structs.replace(head, fields=fields), credential_of(headers)
+
+
+def checked_head(
+    *,
+    at: float,
+    wall: float,
+    request_id: str,
+    peer: str,
+    scheme: str,
+    method: str,
+    target: str,
+    headers: Headers,
+    http_version: str,
+) -> HeadReceived | FramingRefused:
+    """The first event for a head that another server has parsed: what still shows in it is checked here."""
+    try:
+        head, credential = without_secrets(check_head(method, target, headers, http_version), headers)
+    except RemoteProtocolError as refusal:
+        return framing_refused(refusal, at=at, wall=wall, request_id=request_id, peer=peer)
+    return HeadReceived(
+        at=at,
+        wall=wall,
+        request_id=request_id,
+        peer=peer,
+        scheme=scheme,
+        method=method,
+        head=head,
+        credential=credential,
+    )
+
+
+def framing_refused(
+    refusal: RemoteProtocolError, *, at: float, wall: float, request_id: str, peer: str
+) -> FramingRefused:
+    """The event for bytes or a head that were refused."""
+    return FramingRefused(
+        at=at,
+        wall=wall,
+        request_id=request_id,
+        peer=peer,
+        status=refusal.status,
+        code=refusal.code,
+        message=refusal.message,
+    )

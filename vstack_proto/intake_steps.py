@@ -1,0 +1,212 @@
+"""The steps from a request's head to its body: who calls, whether they may, and what they ask for."""
+
+from __future__ import annotations
+
+import re
+
+from vstack_proto.address import client_address, is_trusted
+from vstack_proto.answers import NO_STORE
+from vstack_proto.commands import (
+    ArmDeadline,
+    CheckKey,
+    CheckReadiness,
+    Commands,
+    ReadBody,
+    RenderMetrics,
+    TakeQuota,
+)
+from vstack_proto.encoding import SUPPORTED
+from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.events import (
+    BodyReceived,
+    FramingRefused,
+    HeadReceived,
+    KeyChecked,
+    MetricsRendered,
+    QuotaAnswered,
+    ReadinessAnswered,
+)
+from vstack_proto.limits import MAX_BODY_BYTES, too_large
+from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, accepted
+from vstack_proto.replies import Replies
+from vstack_proto.state import Phase
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+# W3C Trace Context, section 3.2: version, trace-id, parent-id, flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
+
+class IntakeSteps(Replies):
+    """Head, key, quota, body."""
+
+    __slots__ = ()
+
+    def _head(self, event: HeadReceived) -> Commands:
+        state, policy = self.state, self.service.policy
+        fields = event.head.fields
+        state.method = event.method
+        state.path = event.head.path
+        state.query = event.head.query
+        state.wall = event.wall
+        state.started = event.at
+        state.keep_alive = event.head.keep_alive
+        state.content_length = event.head.content_length
+        state.expects_continue = event.head.expects_continue
+        state.unread = event.head.chunked or bool(event.head.content_length)
+        state.accept = fields.get("accept", "")
+        state.if_none_match = fields.get("if-none-match", "")
+        state.content_type = fields.get("content-type", "")
+        state.content_encoding = fields.get("content-encoding", "")
+        asked = fields.get("x-request-id", "")
+        state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else event.request_id
+        if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
+            state.trace_id = trace[1]
+        state.address = client_address(event.peer, fields.get("x-forwarded-for"), policy.trusted_proxies)
+        state.secure = event.scheme == "https" or (
+            fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)
+        )
+        origin = fields.get("origin", "")
+        if origin and policy.cors_origins and (origin in policy.cors_origins or "*" in policy.cors_origins):
+            state.origin = origin
+            if event.method == "OPTIONS" and "access-control-request-method" in fields:
+                return self._preflight()
+        return self._find_route(event)
+
+    def _preflight(self) -> Commands:
+        headers = (
+            ("access-control-allow-methods", "GET, HEAD, POST"),
+            ("access-control-allow-headers", "Authorization, X-API-Key, Content-Type, Content-Encoding, X-Request-ID"),
+            ("access-control-max-age", "600"),
+            NO_STORE,
+        )
+        return self._finish(204, headers, b"")
+
+    def _find_route(self, event: HeadReceived) -> Commands:
+        state, policy = self.state, self.service.policy
+        match = self.service.routes.find(state.method, state.path)
+        state.route = match.route.path
+        state.endpoint = match.route.endpoint
+        state.pattern = match.name
+        if match.route.public:
+            return (self._arm(), *self._serve())
+        if policy.require_auth or event.credential is not None:
+            state.phase = Phase.KEY
+            return self._arm(), CheckKey(self._next_ticket(), event.credential)
+        return (self._arm(), *self._take_quota())
+
+    def _not_a_request(self, event: FramingRefused) -> Commands:
+        state = self.state
+        state.wall, state.started = event.wall, event.at
+        state.request_id, state.address = event.request_id, event.peer
+        state.unread = True
+        raise RemoteProtocolError(event.status, event.code, event.message)
+
+    def _bad_body(self, event: FramingRefused) -> Commands:
+        raise RemoteProtocolError(event.status, event.code, event.message)
+
+    def _key_checked(self, event: KeyChecked) -> Commands:
+        state, policy = self.state, self.service.policy
+        if event.name is not None:
+            state.caller = event.name
+            return self._take_quota()
+        if not policy.require_auth:
+            # Keys mean nothing here; a key that nobody knows is no reason to refuse who needs none.
+            return self._take_quota()
+        if not event.loaded:
+            told = "this service requires a key and has none loaded; its operator sets VSTACK_API_KEYS"
+            raise RemoteProtocolError(500, "auth_misconfigured", told)
+        state.phase = Phase.PENALTY
+        return (TakeQuota(self._next_ticket(), "auth_failures", f"addr:{state.address}"),)
+
+    def _penalty_answered(self, event: QuotaAnswered) -> Commands:
+        if event.verdict == "refused":
+            told = f"too many requests with a missing or wrong key from this address: {event.limit} are allowed"
+            raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
+        told = "a valid key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+        raise RemoteProtocolError(401, "unauthorized", told)
+
+    def _take_quota(self) -> Commands:
+        state = self.state
+        if not self.service.policy.quota:
+            return self._serve()
+        state.phase = Phase.QUOTA
+        key = f"key:{state.caller}" if state.caller else f"addr:{state.address}"
+        return (TakeQuota(self._next_ticket(), "requests", key),)
+
+    def _quota_answered(self, event: QuotaAnswered) -> Commands:
+        state = self.state
+        if event.verdict == "unavailable":
+            told = "the quota store does not answer, and VSTACK_STORE_FAILURE=closed refuses requests meanwhile"
+            raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
+        state.limit, state.remaining = event.limit, event.remaining
+        state.reset, state.window = event.reset, event.window
+        if event.verdict == "refused":
+            told = f"{event.limit} requests in {event.window:g} s are allowed; Retry-After says when the next one is"
+            raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
+        return self._serve()
+
+    def _serve(self) -> Commands:
+        """Begin what the route is for."""
+        state, service = self.state, self.service
+        endpoint = state.endpoint
+        if endpoint == "analyze":
+            return self._want_body()
+        if endpoint == "livez":
+            return self._finish(200, (("content-type", JSON), NO_STORE), service.health.body)
+        if endpoint == "readyz":
+            state.phase = Phase.READINESS
+            return (CheckReadiness(self._next_ticket()),)
+        if endpoint == "metrics":
+            state.phase = Phase.METRICS
+            return (RenderMetrics(self._next_ticket(), state.accept),)
+        if endpoint == "openapi":
+            return self._serve_document(service.openapi)
+        if endpoint == "docs":
+            return self._serve_document(service.docs)
+        return self._serve_document(service.catalogue.document(endpoint, state.pattern))
+
+    def _readiness_answered(self, event: ReadinessAnswered) -> Commands:
+        told: dict[str, object] = {"status": event.status, "detail": event.detail}
+        if "verbose" in self.state.query:
+            told["checks"] = event.checks
+        return self._json(told, 200 if event.status == "ready" else 503)
+
+    def _metrics_rendered(self, event: MetricsRendered) -> Commands:
+        return self._finish(200, (("content-type", event.content_type), NO_STORE), event.body)
+
+    def _want_body(self) -> Commands:
+        """Refuse what the head alone shows to be useless, before a byte of the body is read."""
+        state, limits = self.state, self.service.policy.limits
+        self.service.catalogue.get(state.pattern)
+        kind = state.content_type.partition(";")[0].strip().lower()
+        if kind and kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+            told = f"the body is {kind[:100]}; send JSON with 'Content-Type: application/json'"
+            raise RemoteProtocolError(415, "unsupported_media_type", told)
+        state.content_encoding = state.content_encoding.strip().lower().replace("identity", "")
+        if state.content_encoding and state.content_encoding not in SUPPORTED:
+            told = f"Content-Encoding {state.content_encoding[:100]!r}; {', '.join(SUPPORTED)} or none are read"
+            raise RemoteProtocolError(415, "unsupported_media_type", told)
+        if (state.content_length or 0) > limits.max_body_bytes:
+            raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length or 0, MAX_BODY_BYTES)
+        chosen = accepted(state.accept, (JSON, PROBLEM, EVENTS))
+        if chosen is None:
+            told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
+            raise RemoteProtocolError(406, "not_acceptable", told)
+        state.streams = chosen == EVENTS
+        state.phase = Phase.BODY
+        state.body_started = state.started
+        return ArmDeadline(self._body_deadline(state.started)), ReadBody(state.expects_continue)
+
+    def _body(self, event: BodyReceived) -> Commands:
+        state, limits = self.state, self.service.policy.limits
+        state.received += len(event.data)
+        if state.received > limits.max_body_bytes:
+            raise too_large("the body", "bytes", limits.max_body_bytes, state.received, MAX_BODY_BYTES)
+        state.body.append(event.data)
+        return (ArmDeadline(self._body_deadline(event.at)),)
+
+    def _body_deadline(self, now: float) -> float:
+        """When the body counts as stalled: no progress for a while, or slower than the least rate since it began."""
+        state, limits = self.state, self.service.policy.limits
+        by_rate = state.body_started + limits.body_timeout + state.received / limits.min_body_rate
+        return min(now + limits.body_timeout, by_rate, self._last_moment)

@@ -1,0 +1,1 @@
+"""The patterns: one file each, beside what they share (``common``)."""

@@ -1,0 +1,267 @@
+"""How an exchange answers: the one place where a response is put together, recorded, and the exchange ended."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from vstack_proto.answers import (
+    CONTENT_POLICY,
+    NO_STORE,
+    REVALIDATE,
+    SECURITY,
+    STRICT_TRANSPORT,
+    error_body,
+    http_date,
+    server_event,
+)
+from vstack_proto.catalogue import Document
+from vstack_proto.commands import (
+    Abort,
+    AnyCommand,
+    ArmDeadline,
+    CancelCall,
+    Commands,
+    EndStream,
+    LeaveFlight,
+    Record,
+    Respond,
+    SendPart,
+    StartStream,
+)
+from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.events import Crashed, DeadlinePassed, PeerLeft, ShutdownAsked
+from vstack_proto.framing import Headers
+from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, names
+from vstack_proto.outcomes import outcome_of
+from vstack_proto.service import Service
+from vstack_proto.state import Phase, State
+
+_EXPOSED = "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-Cache, Retry-After"
+
+
+class Replies:
+    """State, and the ways in which an exchange ends."""
+
+    __slots__ = ("service", "state", "trace")
+
+    def __init__(self, service: Service, state: State | None = None) -> None:
+        """
+        Args:
+            service: What all exchanges of the process share.
+            state: Where to continue; a new exchange where there is none.
+        """
+        self.service = service
+        self.state = State() if state is None else state
+        # A short cut past decoding ``state.analysis.trace`` again; an exchange that is continued elsewhere does without.
+        self.trace: msgspec.Struct | None = None
+
+    def refuse(self, refusal: RemoteProtocolError, at: float) -> Commands:
+        """Answer with an error and end the exchange."""
+        headers: Headers = ()
+        extra = dict(refusal.extra)
+        if "allow" in extra:
+            headers = (("allow", extra["allow"]),)
+        if "retry_after" in extra:
+            # Rounded up: who waits exactly so long must not be refused again.
+            seconds = max(1, math.ceil(extra["retry_after"]))
+            extra["retry_after"] = seconds
+            headers = (("retry-after", str(seconds)),)
+        if refusal.status == 401:
+            headers = (("www-authenticate", 'Bearer realm="vstack"'),)
+        state = self.state
+        as_problem = names(state.accept, PROBLEM)
+        kind, body = error_body(refusal.status, refusal.code, refusal.message, state.request_id, extra, as_problem)
+        return self._finish(refusal.status, (("content-type", kind), NO_STORE, *headers), body, refusal.code)
+
+    def _serve_document(self, page: Document) -> Commands:
+        """Answer with a page that does not change, or with 304 to who has it already."""
+        caching = (("etag", page.etag), REVALIDATE)
+        if page.etag in self.state.if_none_match or self.state.if_none_match.strip() == "*":
+            return self._finish(304, caching, b"")
+        return self._finish(200, (("content-type", page.content_type), *caching), page.body)
+
+    def _finish(self, status: int, headers: Headers, body: bytes, code: str = "") -> Commands:
+        """The answer, what gives back that which is held, and the record; the exchange is done."""
+        state = self.state
+        release = self._release() if state.waiting or state.flight else ()
+        state.phase = Phase.DONE
+        state.body = []
+        reply: tuple[AnyCommand, ...]
+        if state.streaming:
+            reply = (SendPart(server_event("error" if code else "result", body)), EndStream())
+        elif state.streams and not code:
+            reply = (*self._open_stream(headers[2:]), SendPart(server_event("result", body)), EndStream())
+        else:
+            reply = (self._response(status, headers, body),)
+        return (*release, *reply, self._record(status, code))
+
+    def _response(self, status: int, headers: Headers, body: bytes) -> Respond:
+        state = self.state
+        # 204 and 304 have no body, hence no length (RFC 9110, section 8.6).
+        length = () if status in (204, 304) else (("content-length", str(len(body))),)
+        close = self._closes()
+        return Respond(
+            status,
+            (*headers, *length, *self._common(close)),
+            b"" if state.method == "HEAD" else body,
+            close,
+        )
+
+    def _open_stream(self, more: Headers = ()) -> Commands:
+        """The head of an answer in server-sent events."""
+        state = self.state
+        state.streaming = True
+        close = self._closes()
+        headers = (("content-type", EVENTS), NO_STORE, *more, *self._common(close))
+        return (StartStream(200, headers, close),)
+
+    def _closes(self) -> bool:
+        """Whether the connection ends with this answer: a body that is not read leaves it in no known state."""
+        state = self.state
+        return state.draining or state.unread or not state.keep_alive
+
+    def _common(self, close: bool) -> Headers:
+        """What every answer carries."""
+        state = self.state
+        headers: Headers = (
+            ("date", http_date(int(state.wall))),
+            ("x-request-id", state.request_id),
+            *SECURITY,
+            *(() if state.endpoint == "docs" else (CONTENT_POLICY,)),
+        )
+        if state.limit >= 0:
+            headers = (*headers, *self._quota_headers())
+        if state.secure:
+            headers = (*headers, STRICT_TRANSPORT)
+        if state.origin:
+            allowed = "*" if "*" in self.service.policy.cors_origins else state.origin
+            headers = (
+                *headers,
+                ("access-control-allow-origin", allowed),
+                ("access-control-expose-headers", _EXPOSED),
+                ("vary", "Origin"),
+            )
+        if close:
+            headers = (*headers, ("connection", "close"))
+        return headers
+
+    def _quota_headers(self) -> Headers:
+        state = self.state
+        headers: Headers = (
+            ("x-ratelimit-limit", str(state.limit)),
+            ("x-ratelimit-remaining", str(state.remaining)),
+        )
+        if not self.service.policy.ietf_headers:
+            return headers
+        # draft-ietf-httpapi-ratelimit-headers-10: a policy by name, with quota (q), window (w), remaining (r), reset (t).
+        return (
+            *headers,
+            ("ratelimit-policy", f'"default";q={state.limit};w={math.ceil(state.window)}'),
+            ("ratelimit", f'"default";r={state.remaining};t={math.ceil(state.reset)}'),
+        )
+
+    def _record(self, status: int, code: str) -> Record:
+        state = self.state
+        analysis, usage = state.analysis, None
+        if analysis is not None:
+            usage = analysis.usage
+        outcome = ""
+        if state.endpoint == "analyze":
+            outcome = outcome_of(code) if code else "ok"
+        known = state.pattern in self.service.catalogue.patterns
+        return Record(
+            surface="rest",
+            request_id=state.request_id,
+            method=state.method,
+            path=state.path,
+            route=state.route,
+            status=status,
+            outcome=outcome,
+            pattern=state.pattern if known else "other",
+            mode=state.mode or "other",
+            started=state.started,
+            caller=state.caller,
+            trace_id=state.trace_id,
+            model=state.model,
+            cache=state.cache,
+            code=code,
+            calls=analysis.calls if analysis is not None else 0,
+            input_tokens=usage.input_tokens if usage is not None else 0,
+            output_tokens=usage.output_tokens if usage is not None else 0,
+            cost_usd=usage.cost_usd if usage is not None else 0.0,
+        )
+
+    def _release(self) -> Commands:
+        """Give back what is held: a running call, a place in a flight."""
+        state = self.state
+        held: Commands = ()
+        if state.phase is Phase.MODEL and state.waiting:
+            held = (CancelCall(state.waiting),)
+        if state.flight:
+            held = (*held, LeaveFlight(state.flight, state.key))
+        state.waiting = state.flight = 0
+        return held
+
+    def _next_ticket(self) -> int:
+        self.state.ticket += 1
+        self.state.waiting = self.state.ticket
+        return self.state.ticket
+
+    @property
+    def _last_moment(self) -> float:
+        """When the whole request must be answered."""
+        return self.state.started + self.service.policy.limits.request_timeout
+
+    def _arm(self) -> ArmDeadline:
+        return ArmDeadline(self._last_moment)
+
+    def _left(self, event: PeerLeft) -> Commands:
+        began = self.state.phase is not Phase.HEAD
+        release = self._release()
+        self.state.phase = Phase.DONE
+        # 499 is what proxies log for a caller who left; it is never sent.
+        return (*release, Abort(), *((self._record(499, "cancelled"),) if began else ()))
+
+    def _too_late(self, event: DeadlinePassed) -> Commands:
+        state, limits = self.state, self.service.policy.limits
+        if state.phase is Phase.HEAD:
+            state.phase = Phase.DONE
+            return (Abort(),)
+        if state.phase is Phase.BODY and event.at < self._last_moment:
+            told = (
+                f"the body stopped coming after {state.received} bytes; at most {limits.body_timeout:g} s may pass "
+                f"without progress, and {limits.min_body_rate} bytes a second are the least"
+            )
+            return self.refuse(RemoteProtocolError(408, "request_timeout", told), event.at)
+        told = (
+            f"no answer within {limits.request_timeout:g} s; mode=quick makes fewer model calls, and "
+            "VSTACK_API_REQUEST_TIMEOUT sets the limit"
+        )
+        return self.refuse(RemoteProtocolError(504, "timeout", told), event.at)
+
+    def _shut_down(self, event: ShutdownAsked) -> Commands:
+        state = self.state
+        state.draining = True
+        if not event.now:
+            return ()
+        if state.phase is Phase.HEAD:
+            state.phase = Phase.DONE
+            return (Abort(),)
+        told = "the service is stopping; send the request to another replica, or again in a moment"
+        return self.refuse(RemoteProtocolError(503, "draining", told, retry_after=1), event.at)
+
+    def _crashed(self, event: Crashed) -> Commands:
+        if self.state.phase is Phase.HEAD:
+            self.state.phase = Phase.DONE
+            return (Abort(),)
+        told = "a fault of the service; it has been logged under this request id"
+        return self.refuse(RemoteProtocolError(500, "internal_error", told), event.at)
+
+    def _ignore(self, event: Any) -> Commands:
+        return ()
+
+    def _json(self, value: Any, status: int = 200, code: str = "") -> Commands:
+        return self._finish(status, (("content-type", JSON), NO_STORE), msgspec.json.encode(value), code)

@@ -1,0 +1,105 @@
+"""The route table: which path, which method, whether a key is needed, and what is done there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from vstack_proto.errors import RemoteProtocolError
+
+Endpoint = Literal[
+    "livez",
+    "readyz",
+    "metrics",
+    "openapi",
+    "docs",
+    "patterns",
+    "pattern",
+    "playbooks",
+    "citations",
+    "composition",
+    "analyze",
+]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One row of the table.
+
+    Attributes:
+        method: ``GET`` (``HEAD`` comes with it) or ``POST``.
+        path: A template; ``{name}`` stands for one segment.
+        endpoint: What is done there.
+        public: No key, no quota.
+        summary: For the OpenAPI document.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    endpoint: Endpoint
+    public: bool
+    summary: str
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/livez", "livez", True, "Is the process alive?"),
+    Route("GET", "/healthz", "livez", True, "Is the process alive?"),
+    Route("GET", "/readyz", "readyz", True, "Does the service take traffic?"),
+    Route("GET", "/metrics", "metrics", True, "Metrics for Prometheus"),
+    Route("GET", "/openapi.json", "openapi", True, "This document"),
+    Route("GET", "/docs", "docs", True, "This document, for people"),
+    Route("GET", "/v1/patterns", "patterns", False, "List the patterns"),
+    Route("GET", "/v1/patterns/{name}", "pattern", False, "Describe a pattern"),
+    Route("GET", "/v1/patterns/{name}/playbooks", "playbooks", False, "The playbooks of a pattern"),
+    Route("GET", "/v1/patterns/{name}/citations", "citations", False, "The sources of a pattern"),
+    Route("GET", "/v1/patterns/{name}/composition", "composition", False, "The neighbours of a pattern"),
+    Route("POST", "/v1/analyze/{name}", "analyze", False, "Diagnose a trace by one pattern"),
+)
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """A route, and the segment that its template left open."""
+
+    route: Route
+    name: str
+
+
+class RouteTable:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Iterable[Route] = ROUTES) -> None:
+        self.routes = tuple(routes)
+        self._by_shape: dict[tuple[str, ...], dict[str, Route]] = {}
+        for route in self.routes:
+            shape = tuple(route.path.split("/"))
+            self._by_shape.setdefault(shape, {})[route.method] = route
+        # Paths come from callers: the memory of them is bounded.
+        self.find = functools.lru_cache(maxsize=4096)(self._find)
+
+    def _find(self, method: str, path: str) -> Match:
+        """The route of a request.
+
+        Raises:
+            RemoteProtocolError: 404 ``not_found``; 405 ``method_not_allowed``, with ``allow`` in its extra members.
+        """
+        for shape, name in _shapes(path):
+            by_method = self._by_shape.get(shape)
+            if by_method is None:
+                continue
+            route = by_method.get("GET" if method == "HEAD" else method)
+            if route is None:
+                allow = ", ".join(sorted({*by_method, *(("HEAD",) if "GET" in by_method else ())}))
+                raise RemoteProtocolError(405, "method_not_allowed", f"{path} takes {allow}, not {method}", allow=allow)
+            return Match(route, name)
+        raise RemoteProtocolError(404, "not_found", f"there is nothing at {path[:200]}; see /openapi.json for what there is")
+
+
+def _shapes(path: str) -> Iterable[tuple[tuple[str, ...], str]]:
+    """The templates that a path may fit, the literal one first, each with what fills its blank."""
+    # A trailing slash means the same page: a redirect would cost a round trip and drop the body of a POST.
+    segments = (path.rstrip("/") if len(path) > 1 else path).split("/")
+    yield tuple(segments), ""
+    if len(segments) > 3 and segments[3]:
+        yield (*segments[:3], "{name}", *segments[4:]), segments[3]

@@ -1,0 +1,50 @@
+"""What all exchanges of a process share, and none of them changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from vstack_proto.catalogue import AnyPattern, Catalogue, Document, document
+from vstack_proto.docs_page import docs_page
+from vstack_proto.openapi import openapi
+from vstack_proto.policy import Policy
+from vstack_proto.routes import ROUTES, Route, RouteTable
+
+
+class Service:
+    """A policy, the patterns, and the routes; the documents that follow from them are made on first use."""
+
+    def __init__(self, policy: Policy, patterns: Iterable[AnyPattern], routes: Iterable[Route] = ROUTES) -> None:
+        """
+        Args:
+            policy: The decisions of the operator.
+            patterns: The patterns to offer.
+            routes: The route table.
+        """
+        self.policy = policy
+        self.catalogue = Catalogue(patterns)
+        self.routes = RouteTable(routes)
+        self.health = document(
+            msgspec.json.encode(
+                {"status": "ok", "server": "vstack-api", "version": policy.version, "patterns": len(self.catalogue)}
+            )
+        )
+        self._documents: dict[str, Document] = {}
+
+    @property
+    def openapi(self) -> Document:
+        """The OpenAPI document."""
+        if "openapi" not in self._documents:
+            described = openapi(self.routes.routes, self.catalogue.patterns.values(), self.policy.version)
+            self._documents["openapi"] = document(msgspec.json.encode(described))
+        return self._documents["openapi"]
+
+    @property
+    def docs(self) -> Document:
+        """The same for people: a page that needs nothing from any other host."""
+        if "docs" not in self._documents:
+            page = docs_page(msgspec.json.decode(self.openapi.body))
+            self._documents["docs"] = document(page.encode(), "text/html; charset=utf-8")
+        return self._documents["docs"]

@@ -1,0 +1,107 @@
+"""All that one exchange knows: one flat Struct, which can be encoded, stored and continued."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from vstack_proto.analysis.machine import AnalysisState
+
+
+class Phase(enum.IntEnum):
+    """What an exchange is waiting for."""
+
+    HEAD = 0
+    """The request's head."""
+    KEY = 1
+    """Whose key it is."""
+    PENALTY = 2
+    """Whether an address may go on trying wrong keys."""
+    QUOTA = 3
+    """Whether the request is within its quota."""
+    BODY = 4
+    """The request's body."""
+    ALIAS = 5
+    """Whether these very bytes were answered before."""
+    CACHE = 6
+    """Whether this trace was analysed before."""
+    FLIGHT = 7
+    """Whether an equal request is being analysed now."""
+    FOLLOW = 8
+    """The end of another exchange's analysis."""
+    MODEL = 9
+    """A model's answer."""
+    READINESS = 10
+    """The state of the service."""
+    METRICS = 11
+    """The metrics page."""
+    DONE = 12
+    """Nothing: the answer has been given."""
+
+
+class State(msgspec.Struct):
+    """The memory of an exchange.
+
+    Attributes:
+        phase: What it waits for.
+        ticket: The last ticket given out.
+        waiting: The ticket whose answer is awaited; 0 for none.
+        flight: The ticket of the flight that is joined; 0 for none.
+        request_id, trace_id: What ties answers and log lines together.
+        wall: Wall clock at the head, seconds since 1970.
+        started: The head's ``at``; seconds, monotonic.
+        address: The caller's address, an IPv6 one as its /64.
+        caller: Name of the caller's key, or empty.
+        secure: Whether the caller came over TLS.
+        origin: The ``Origin`` that is answered to, or empty.
+        unread: Whether a body is announced and not read to its end.
+        limit, remaining, reset, window: The quota as it was answered; ``limit`` -1 where none applies.
+        body: The body as it came, and after its end the one decoded chunk.
+        received: Its length on the wire so far.
+        body_started: When its reading began.
+    """
+
+    phase: Phase = Phase.HEAD
+    ticket: int = 0
+    waiting: int = 0
+    flight: int = 0
+    request_id: str = ""
+    trace_id: str = ""
+    wall: float = 0.0
+    started: float = 0.0
+    address: str = ""
+    caller: str = ""
+    secure: bool = False
+    origin: str = ""
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    accept: str = ""
+    if_none_match: str = ""
+    content_type: str = ""
+    content_encoding: str = ""
+    content_length: int | None = None
+    expects_continue: bool = False
+    unread: bool = False
+    keep_alive: bool = False
+    draining: bool = False
+    streams: bool = False
+    streaming: bool = False
+    route: str = "other"
+    endpoint: str = ""
+    pattern: str = ""
+    mode: str = ""
+    model: str = ""
+    warnings: tuple[str, ...] = ()
+    limit: int = -1
+    remaining: int = 0
+    reset: float = 0.0
+    window: float = 0.0
+    body: list[bytes] = []
+    received: int = 0
+    body_started: float = 0.0
+    alias: str = ""
+    key: str = ""
+    cache: str = ""
+    analysis: AnalysisState | None = None

@@ -1,0 +1,212 @@
+"""What a body means, or what is wrong with it: one fast decode, and a slow second look where that fails."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import math
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.faults import MAX_PART_CHARS, Faults, Path, look, shorten
+from vstack_proto.limits import Limits
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_WARNINGS = 20
+# Names that are compared with those of the contract, which may cost a millisecond each.
+MAX_NAMES_COMPARED = 50
+# Names of models have some 50 characters; a longer one would go into log lines and cache keys.
+MAX_WORD_CHARS = 200
+# What int() reads at most (CVE-2020-10735), and msgspec as well.
+MAX_DIGITS = 4_300
+
+OUTER_FIELDS = frozenset({"trace", "mode", "model", "format"})
+
+_BYTE = re.compile(r" \(byte ([0-9]+)\)$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
+_PATH_PART = re.compile(r"\.([^.\[]+)|\[([0-9]+|\.\.\.)\]")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F]..)|.)", re.DOTALL)
+_BASELINE_PATH = re.compile(r"baseline.*path")
+_KINDS = {b"n": "null", b"t": "a boolean", b"f": "a boolean", b"{": "an object", b"[": "a list"}
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A body taken apart, its trace not yet decoded.
+
+    Attributes:
+        trace_raw: The trace as JSON.
+        mode, model, format: As sent, or None.
+        flat: Whether the whole body is the trace, with these three alongside its fields.
+    """
+
+    trace_raw: bytes
+    mode: str | None = None
+    model: str | None = None
+    format: str | None = None
+    flat: bool = False
+
+
+class _Outer(msgspec.Struct):
+    trace: msgspec.Raw = msgspec.Raw()
+    mode: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    format: msgspec.Raw = msgspec.Raw()
+
+
+_OUTER = msgspec.json.Decoder(_Outer)
+_TOP_LEVEL = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+
+
+def decode_envelope(body: bytes) -> Envelope:
+    """Take a body apart: ``{trace, mode, model, format}`` where ``trace`` is an object, else a bare trace.
+
+    Raises:
+        RemoteProtocolError: 400 ``invalid_json``; ``invalid_request`` where the body is no object; ``validation_error``
+            where ``mode``, ``model`` or ``format`` is no string.
+    """
+    _check_utf8(body)
+    try:
+        outer = _OUTER.decode(body)
+    except msgspec.ValidationError:
+        raise RemoteProtocolError(400, "invalid_request", "the body must be a JSON object") from None
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise _invalid_json(body, fault) from None
+    faults = Faults()
+    mode, model, format_ = (_word(name, bytes(getattr(outer, name)), faults) for name in ("mode", "model", "format"))
+    if faults.count:
+        raise _validation_error(faults)
+    trace = bytes(outer.trace)
+    flat = not trace.startswith(b"{")
+    return Envelope(body if flat else trace, mode, model, format_, flat)
+
+
+def decode_trace(raw: bytes, kind: type[T]) -> T:
+    """Decode a trace strictly.
+
+    Raises:
+        RemoteProtocolError: 400 ``invalid_json``; or ``validation_error`` with every fault in ``errors`` (the first
+            thousand), each with a JSON pointer and a message, and their number in ``error_count``.
+    """
+    _check_utf8(raw)
+    try:
+        trace: T = _decoder(kind).decode(raw)
+    except msgspec.ValidationError as fault:
+        raise _validation_error(_all_faults(raw, kind, fault)) from None
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise _invalid_json(raw, fault) from None
+    return trace
+
+
+def unknown_fields(raw: bytes, kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """What a trace says in vain, as lines for the caller: misspelt optional fields, and paths.
+
+    Args:
+        raw: A trace that ``decode_trace`` has read.
+        kind: As what it was read.
+    """
+    sent = _TOP_LEVEL.decode(raw)
+    known = _names(kind)
+    lines = [
+        f"field '{shorten(name, MAX_PART_CHARS)}' was ignored: a path in a request is never opened"
+        for name, value in sent.items()
+        if _BASELINE_PATH.search(name) and bytes(value) != b"null"
+    ]
+    unknown = [name for name in sent if name not in known and name not in OUTER_FIELDS and len(name) <= MAX_PART_CHARS]
+    if unknown:
+        absent = sorted(known - sent.keys())
+        for name in unknown[:MAX_NAMES_COMPARED]:
+            close = difflib.get_close_matches(name, absent, 1, 0.8)
+            lines += [f"unknown field '{name}' was ignored; did you mean '{field}'?" for field in close]
+    return tuple(lines[:MAX_WARNINGS])
+
+
+@functools.cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+@functools.cache
+def _names(kind: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(kind.__struct_encode_fields__)
+
+
+def _word(name: str, raw: bytes, faults: Faults) -> str | None:
+    if raw in (b"", b"null"):
+        return None
+    if not raw.startswith(b'"'):
+        faults.add((None, name), f"must be a string, not {_KINDS.get(raw[:1], 'a number')}")
+        return None
+    word = msgspec.json.decode(raw, type=str)
+    if len(word) > MAX_WORD_CHARS:
+        faults.add((None, name), f"must have at most {MAX_WORD_CHARS} characters, not {len(word)}")
+    return word
+
+
+def _check_utf8(raw: bytes) -> None:
+    # The decoder looks only at the strings that it keeps; what a body is must not depend on the pattern that reads it.
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as fault:
+            raise _refusal("not UTF-8", fault.start) from None
+
+
+def _invalid_json(raw: bytes, fault: Exception) -> RemoteProtocolError:
+    if isinstance(fault, RecursionError):
+        most = Limits().max_depth
+        message = (
+            f"the body is nested too deeply; the limit is {most} objects and lists within each other (it is fixed)"
+        )
+        return RemoteProtocolError(400, "invalid_json", message)
+    lone = next((found.start() for found in _ESCAPE.finditer(raw) if found["lone"]), None)
+    if lone is not None:
+        return _refusal("half of a surrogate pair", lone)
+    text = str(fault)
+    position = _BYTE.search(text)
+    if position is None:
+        return _refusal("it ends too early" if raw.strip() else "it is empty", len(raw))
+    return _refusal(_BYTE.sub("", text).removeprefix("JSON is malformed: "), int(position[1]))
+
+
+def _refusal(what: str, position: int) -> RemoteProtocolError:
+    message = f"the body is not valid JSON: {what} (byte {position})"
+    return RemoteProtocolError(400, "invalid_json", message, position=position)
+
+
+def _validation_error(faults: Faults) -> RemoteProtocolError:
+    first = faults.kept[0]
+    told = "the request has 1 fault" if faults.count == 1 else f"the request has {faults.count} faults, the first"
+    message = f"{told}: {first['pointer'] or 'the trace'} {first['message']}"
+    return RemoteProtocolError(400, "validation_error", message, errors=faults.kept, error_count=faults.count)
+
+
+def _all_faults(raw: bytes, kind: type[Any], first: msgspec.ValidationError) -> Faults:
+    faults = Faults()
+    try:
+        # The decoder stopped at the first fault; what follows that may not even be JSON.
+        _SYNTAX.decode(raw)
+        # The standard library reads numbers out of range as infinite, where msgspec would stop again.
+        value = json.loads(raw.decode(), parse_int=_integer)
+        look(inspect.type_info(kind), value, None, faults)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise _invalid_json(raw, fault) from None
+    if not faults.count:
+        # A type that is not looked into, or a check of the Struct's own: the decoder's words have to do.
+        text = str(first)
+        found = _PATH.search(text)
+        path: Path = None
+        for name, index in _PATH_PART.findall(found[1] if found else ""):
+            path = (path, name or index)
+        faults.add(path, _PATH.sub("", text))
+    return faults
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else math.inf

@@ -1,0 +1,171 @@
+"""The stores and services behind commands: what each must offer, and those that live in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, Protocol, runtime_checkable
+
+from vstack_proto.caching import LruCache
+from vstack_proto.quota import Decision, SlidingWindow, Window
+from vstack_proto.values import Alias, CacheEntry, ModelRequest, Usage
+
+
+@runtime_checkable
+class RateLimiter(Protocol):
+    """Counts requests; give one to ``build_app(limiter=...)``."""
+
+    async def take(self, key: str) -> Decision:
+        """Take one request of ``key`` from its quota; a refused one consumes nothing.
+
+        Any exception means that the store is away: what happens then is ``VSTACK_STORE_FAILURE``'s to say.
+        """
+        ...
+
+
+@runtime_checkable
+class LocalRateLimiter(Protocol):
+    """A limiter that answers at once."""
+
+    def take_now(self, key: str, now: float) -> Decision:
+        """As ``RateLimiter.take``; ``now`` is in monotonic seconds."""
+        ...
+
+
+@runtime_checkable
+class CacheBackend(Protocol):
+    """Keeps detections; give one to ``build_app(cache=...)``. An exception counts as a miss."""
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """The entry under ``key``, if there is one."""
+        ...
+
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        """Keep an entry."""
+        ...
+
+
+@runtime_checkable
+class LocalCache(Protocol):
+    """A cache that answers at once."""
+
+    def get_now(self, key: str, now: float) -> CacheEntry | None:
+        """The entry under ``key``; ``now`` is in monotonic seconds."""
+        ...
+
+    def find_now(self, alias: str, now: float) -> tuple[Alias, CacheEntry] | None:
+        """What a request's bytes were found to mean, with the entry it names."""
+        ...
+
+    def put_now(self, key: str, entry: CacheEntry, now: float) -> None:
+        """Keep an entry."""
+        ...
+
+    def learn_now(self, alias: str, meaning: Alias) -> None:
+        """Remember what a request's bytes mean."""
+        ...
+
+
+class ModelReply(Protocol):
+    """What a provider answers."""
+
+    @property
+    def text(self) -> str:
+        """The model's answer."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What it used."""
+        ...
+
+
+class ProviderError(Exception):
+    """A model call came to nothing.
+
+    Args:
+        kind: As in ``ModelFailed``.
+        message: For the caller; must hold no secret.
+        retry_after: Seconds, where the provider named them.
+        usage: What was used all the same.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["unavailable", "refused", "truncated", "rejected"],
+        message: str,
+        retry_after: float | None = None,
+        usage: Usage = Usage(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(message)
+        self.kind: Literal["unavailable", "refused", "truncated", "rejected"] = kind
+        self.message = message
+        self.retry_after = retry_after
+        self.usage = usage
+
+
+class Provider(Protocol):
+    """A model service, usable under asyncio and trio.
+
+    Attributes:
+        name: For metrics and answers.
+        default_model: Asked where a request names none.
+    """
+
+    name: str
+    default_model: str
+
+    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
+        """Ask a model; ``timeout`` is what is left of the request's deadline, in seconds.
+
+        A cancelled call must close what it holds.
+
+        Raises:
+            ProviderError: The call came to nothing.
+        """
+        ...
+
+
+class MemoryLimiter:
+    """An exact sliding window in this process."""
+
+    def __init__(self, windows: tuple[Window, ...]) -> None:
+        self._window = SlidingWindow(windows)
+
+    def take_now(self, key: str, now: float) -> Decision:
+        """Take one request of ``key``; ``now`` is in monotonic seconds."""
+        return self._window.take(key, now)
+
+    async def take(self, key: str) -> Decision:
+        """As ``take_now``, by this process's own clock."""
+        return self._window.take(key, time.monotonic())
+
+
+class MemoryCache:
+    """A cache in this process, bounded by entries and by bytes."""
+
+    def __init__(self, max_entries: int = 1024, max_bytes: int = 256 << 20, ttl: float | None = None) -> None:
+        self._entries = LruCache(max_entries, max_bytes, ttl)
+
+    def get_now(self, key: str, now: float) -> CacheEntry | None:
+        """The entry under ``key``."""
+        return self._entries.get(key, now)
+
+    def find_now(self, alias: str, now: float) -> tuple[Alias, CacheEntry] | None:
+        """What a request's bytes were found to mean."""
+        return self._entries.get_alias(alias, now)
+
+    def put_now(self, key: str, entry: CacheEntry, now: float) -> None:
+        """Keep an entry."""
+        self._entries.put(key, entry, now)
+
+    def learn_now(self, alias: str, meaning: Alias) -> None:
+        """Remember what a request's bytes mean."""
+        self._entries.put_alias(alias, meaning)
+
+    async def get(self, key: str) -> CacheEntry | None:
+        """As ``get_now``, by this process's own clock."""
+        return self._entries.get(key, time.monotonic())
+
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        """As ``put_now``, by this process's own clock."""
+        self._entries.put(key, entry, time.monotonic())

@@ -1,0 +1,324 @@
+"""The command line ``vstack-api``.
+
+Exit codes: 0 done, 1 it failed, 2 the command line was wrong, 3 the severity reached ``--fail-on``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+# What a command alone needs is imported inside of it: ``--help`` and ``keygen`` must not wait for servers and patterns.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROGRAM = "vstack-api"
+DONE, FAILED, WRONG_COMMAND_LINE, SEVERE = 0, 1, 2, 3
+
+# 256 bits: as much as the SHA-256 that keys are kept as; the service wants 24 characters, this gives 43.
+KEY_BYTES = 32
+# More would scroll the first ones, which matter most, off the screen.
+MAX_SHOWN = 10
+
+# Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+_SEVERITIES = ("none", "trace", "low", "moderate", "medium", "high", "critical")
+FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Diagnose runs of AI agents: over HTTP (serve), or one trace at a time (analyze).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    try:
+        app(prog_name=PROGRAM)
+    except Exception as error:
+        from vstack_runtime.settings import SettingsError
+
+        if isinstance(error, SettingsError):
+            _complain(str(error))
+            sys.exit(FAILED)
+        # A bug of ours, or of a package that contributes a pattern; whoever wants to look into it asks for debug.
+        if os.environ.get("VSTACK_LOG_LEVEL", "").strip().lower() == "debug":
+            raise
+        _complain(f"{type(error).__name__}: {error} (VSTACK_LOG_LEVEL=debug shows where)")
+        sys.exit(FAILED)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen at [VSTACK_API_HOST, else 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port [VSTACK_API_PORT, else 8000].")] = None,
+    runtime: Annotated[Literal["hypercorn", "asyncio", "trio"], typer.Option(help="What carries it.")] = "hypercorn",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"] | None,
+        typer.Option(help="Least level that is logged [VSTACK_LOG_LEVEL, else info]."),
+    ] = None,
+) -> None:
+    """Serve over HTTP until SIGTERM. Settings come from VSTACK_* variables; flags win."""
+    from vstack_runtime.serving import serve as run
+    from vstack_runtime.settings import Settings
+
+    flags = {"VSTACK_API_HOST": host, "VSTACK_API_PORT": port, "VSTACK_LOG_LEVEL": log_level}
+    given = {name: str(value) for name, value in flags.items() if value is not None}
+    raise typer.Exit(run(Settings.from_env({**os.environ, **given}), runtime=runtime, workers=workers))
+
+
+@app.command()
+def keygen() -> None:
+    """Make a key. It goes to stdout and how to use it to stderr, so that KEY=$(vstack-api keygen) works."""
+    import secrets
+
+    key = secrets.token_urlsafe(KEY_BYTES)
+    typer.echo(key)
+    typer.echo(
+        "\n"
+        "The service: name the key after who holds it; several are separated by commas, or stand a line each\n"
+        "in the file that VSTACK_API_KEYS_FILE names.\n\n"
+        f"    export VSTACK_API_KEYS=alice={key}\n\n"
+        "The caller:\n\n"
+        f"    curl -H 'Authorization: Bearer {key}' http://127.0.0.1:8000/v1/patterns\n",
+        err=True,
+    )
+
+
+@app.command()
+def routes(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the routes."""
+    listed = [
+        {"method": route.method, "path": route.path, "public": route.public, "summary": route.summary}
+        for route in _service().routes.routes
+    ]
+    if as_json:
+        _print_json(listed)
+        return
+    from rich.table import Table
+
+    table = Table("method", "path", "key", "", box=None)
+    for row in listed:
+        table.add_row(row["method"], row["path"], "no" if row["public"] else "yes", row["summary"])
+    _console().print(table)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(_service().openapi.body, indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    import importlib.metadata
+
+    typer.echo(importlib.metadata.version("vstack"))
+
+
+@app.command()
+def analyze(
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Name of a pattern, such as aar.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON: a trace, or what POST /v1/analyze takes. - reads stdin.")
+    ],
+    mode: Annotated[
+        Literal["quick", "standard", "forensic"] | None, typer.Option(help="1, 2 or 4 model calls.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask; offline needs none [VSTACK_MODEL].")] = None,
+    canonical: Annotated[
+        bool | None,
+        typer.Option(
+            "--canonical/--native", help="The common trace, or the pattern's own; told by its steps where unsaid."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")] = False,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit 3 at this severity or above.")] = None,
+) -> None:
+    """Diagnose one trace by one pattern, without a server."""
+    from rich.text import Text
+
+    from vstack_runtime.library import AnalysisError
+    from vstack_runtime.library import analyze as run
+    from vstack_runtime.logs import configure
+    from vstack_runtime.settings import Settings
+
+    asked = _read_request(file)
+    if canonical is not None:
+        asked["format"] = "canonical" if canonical else "native"
+    asked |= {name: value for name, value in (("mode", mode), ("model", model)) if value is not None}
+    settings = Settings.from_env(os.environ)
+    configure("error" if settings.log_level == "info" else settings.log_level, "console")
+    try:
+        with _console(stderr=True).status(Text(f"{_plain(pattern)}: analysing")):
+            answer = run(asked.pop("trace"), pattern=pattern, settings=settings, **asked)
+    except AnalysisError as error:
+        wrong = error.status == 404 or error.code == "invalid_mode"
+        _fail(_explained(error.message, error.extra), WRONG_COMMAND_LINE if wrong else FAILED)
+    if as_json:
+        _print_json(answer)
+    else:
+        _print_answer(answer, _console())
+    severe = _SEVERITIES[_SEVERITIES.index(fail_on) :] if fail_on is not None else ()
+    if answer["detection"].get("severity") in severe:
+        raise typer.Exit(SEVERE)
+
+
+def _read_request(file: Path) -> dict[str, Any]:
+    """The trace, and what the file says besides of mode, model and format."""
+    import msgspec
+
+    name = "stdin" if str(file) == "-" else str(file)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        document = msgspec.json.decode(data)
+    except OSError as error:
+        _fail(f"{name} cannot be read: {error.strerror}", WRONG_COMMAND_LINE)
+    except msgspec.DecodeError as error:
+        _fail(f"{name} is not JSON: {error}")
+    if not isinstance(document, dict):
+        _fail(f"{name} holds no JSON object; a trace is one")
+    if not isinstance(document.get("trace"), dict):
+        document = {"trace": document}
+    asked = {name: document[name] for name in ("mode", "model", "format") if document.get(name) is not None}
+    trace = document["trace"]
+    return {"format": "canonical" if _looks_canonical(trace) else "native", **asked, "trace": trace}
+
+
+def _looks_canonical(trace: Mapping[str, Any]) -> bool:
+    """Whether each step names its agent, which no pattern's own trace has its steps do."""
+    steps = trace.get("steps")
+    return isinstance(steps, list) and bool(steps) and all(isinstance(step, dict) and "agent" in step for step in steps)
+
+
+def _explained(message: str, extra: Mapping[str, Any]) -> str:
+    """What was wrong in one line, with each fault of a trace; the message names the first."""
+    errors = extra.get("errors", [])
+    told = [f"{error['pointer']} {error['message']}" for error in errors[1:MAX_SHOWN]]
+    if len(errors) > MAX_SHOWN:
+        told.append(f"and {len(errors) - MAX_SHOWN} more")
+    return " | ".join([message, *told])
+
+
+def _print_answer(answer: Mapping[str, Any], console: Console) -> None:
+    """A detection for people: how bad, what proves it, what to change."""
+    from rich.table import Table
+
+    found = answer["detection"]
+    told = [
+        ("pattern", answer["pattern"]),
+        ("severity", found.get("severity", "")),
+        ("profile", found.get("profile_pattern", "")),
+        ("confidence", f"{found['confidence']:.2f}"),
+        ("mode", f"{answer['mode']}, {answer['model']}"),
+        ("model calls", _spent(found)),
+    ]
+    summary = Table(box=None, show_header=False)
+    for name, value in told:
+        summary.add_row(name, _plain(value), style="bold" if name == "severity" else None)
+    console.print(summary)
+    for warning in answer.get("warnings", ()):
+        console.print(f" warning: {_plain(warning)}")
+    _print_evidence(found["evidence"], console)
+    _print_changes(found.get("interventions") or found.get("next_steps") or (), console)
+
+
+def _spent(found: Mapping[str, Any]) -> str:
+    if not found["llm_calls"]:
+        return "none"
+    return f"{found['llm_calls']}, {found['tokens_total']} tokens, {found['cost_usd']:.4f} USD"
+
+
+def _print_evidence(evidence: Iterable[Mapping[str, Any]], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    items = list(evidence)
+    if not items:
+        console.print("\n No evidence.")
+        return
+    table = Table("steps", "evidence", box=None, title="\nWhat proves it (steps count from 0)", title_justify="left")
+    for item in items[:MAX_SHOWN]:
+        steps = ", ".join(str(number) for number in item["steps"])
+        table.add_row(steps, Text(f"{_plain(item['claim'])}\n  “{_short(_plain(item['quote']))}”"))
+    console.print(table)
+    _print_rest(items, console)
+
+
+def _print_changes(changes: Iterable[Mapping[str, Any]], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    items = list(changes)
+    if not items:
+        return
+    table = Table("impact", "change", box=None, title="\nWhat to change", title_justify="left")
+    for item in items[:MAX_SHOWN]:
+        how = _plain(item["suggested_implementation"])
+        table.add_row(item["estimated_impact"], Text(f"{_plain(item['description'])}\n  {how}"))
+    console.print(table)
+    _print_rest(items, console)
+
+
+def _print_rest(items: list[Any], console: Console) -> None:
+    if len(items) > MAX_SHOWN:
+        console.print(f" and {len(items) - MAX_SHOWN} more; --json shows them")
+
+
+def _service() -> Any:
+    """The service as this installation would offer it, without what an operator decides."""
+    from vstack_proto.policy import Policy
+    from vstack_proto.service import Service
+    from vstack_runtime.engine import installed_patterns
+    from vstack_runtime.engine import version as installed_version
+
+    return Service(Policy(version=installed_version()), installed_patterns())
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    # The texts of a trace are no markup.
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub(" ", text)
+
+
+def _short(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _complain(message: str) -> None:
+    typer.echo(f"{PROGRAM}: {_plain(message)}", err=True)
+
+
+def _fail(message: str, code: int = FAILED) -> NoReturn:
+    _complain(message)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

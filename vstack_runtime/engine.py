@@ -1,0 +1,167 @@
+"""What one process is made of: the service it offers, its stores, its model provider, and whether it takes traffic."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import structlog
+
+from vstack_proto.auth import KeyTable
+from vstack_proto.catalogue import AnyPattern
+from vstack_proto.patterns.common import Pattern
+from vstack_proto.policy import Policy
+from vstack_proto.quota import Window
+from vstack_proto.service import Service
+from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, MemoryCache, MemoryLimiter
+from vstack_runtime.backends import Provider, RateLimiter
+from vstack_runtime.metrics import Metrics
+from vstack_runtime.settings import Settings
+
+_log = structlog.get_logger("vstack")
+
+Status = Literal["ready", "warming", "draining", "misconfigured"]
+
+
+def installed_patterns() -> tuple[AnyPattern, ...]:
+    """Every pattern that an installed package offers under the entry-point group ``vstack.patterns``.
+
+    Raises:
+        TypeError: An entry point names something that is no pattern.
+        ValueError: Two patterns have one name.
+    """
+    found: dict[str, AnyPattern] = {}
+    for point in importlib.metadata.entry_points(group="vstack.patterns"):
+        pattern = point.load()
+        if not isinstance(pattern, Pattern):
+            raise TypeError(f"the entry point {point.name} = {point.value} names no pattern")
+        if pattern.name in found:
+            raise ValueError(f"two patterns are named {pattern.name!r}")
+        found[pattern.name] = pattern
+    return tuple(found.values())
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    return importlib.metadata.version("vstack")
+
+
+class Engine:
+    """The parts of a process, put together; every driver of the process shares one.
+
+    Attributes:
+        service: Policy, patterns, routes.
+        limiter: Counts requests; None where no quota is set.
+        penalties: Counts wrong keys by address.
+        fallback_limiter: Counts requests while the shared limiter is away.
+        cache: Keeps detections; None where caching is off.
+        provider: The model service; None where none is configured.
+        status: What ``/readyz`` says: set by whoever serves.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        limiter: RateLimiter | LocalRateLimiter | None = None,
+        cache: CacheBackend | LocalCache | None = None,
+        provider: Provider | None = None,
+        patterns: Iterable[AnyPattern] | None = None,
+        runtime: str = "",
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        Args:
+            settings: As the operator made them.
+            limiter: In the place of the one that the settings choose.
+            cache: Likewise.
+            provider: Likewise.
+            patterns: The patterns to offer; by default every installed one.
+            runtime: Name of the runtime, for the metrics.
+            wall: Wall clock, seconds since 1970.
+        """
+        self.settings = settings
+        chosen = tuple(patterns) if patterns is not None else installed_patterns()
+        self.limiter = limiter
+        if limiter is None and settings.rate_limit:
+            self.limiter = MemoryLimiter(settings.rate_limit)
+        self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
+        self.penalties = MemoryLimiter(settings.auth_failures)
+        self.cache = cache
+        if cache is None and settings.cache == "memory":
+            self.cache = MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
+        self.provider = provider
+        self.store_failure = settings.store_failure
+        self.service = Service(self._policy(), chosen)
+        self.metrics = Metrics((pattern.name for pattern in chosen), version(), runtime)
+        self.key_file = settings.key_file
+        self._keys = settings.keys
+        self.status: Status = "warming"
+        self.wall = wall
+
+    def _policy(self) -> Policy:
+        settings = self.settings
+        return Policy(
+            version=version(),
+            limits=settings.limits,
+            require_auth=settings.require_auth,
+            quota=self.limiter is not None,
+            ietf_headers=settings.rate_limit_headers == "ietf",
+            cache=self.cache is not None,
+            scope_by_key=settings.cache_scope == "key",
+            cors_origins=settings.cors_origins,
+            trusted_proxies=settings.trusted_proxies,
+            provider=self.provider.name if self.provider else None,
+            default_model=settings.model or (self.provider.default_model if self.provider else None),
+            offline=settings.llm == "offline",
+        )
+
+    def keys(self) -> KeyTable:
+        """The keys that are loaded now."""
+        return self._keys
+
+    def reload_keys(self) -> None:
+        """Read the key file again if it has changed; a broken one leaves the keys as they are."""
+        if self.key_file is None:
+            return
+        table = self.key_file.reload()
+        if table is not None:
+            self._keys = table
+            _log.info("keys reloaded", keys=len(table))
+
+    def readiness(self) -> tuple[Status, str, dict[str, str]]:
+        """What ``/readyz`` says: the status, a sentence, and each check."""
+        checks = {
+            "service": self.status,
+            "keys": f"{len(self.keys())} loaded" if self.settings.require_auth else "none needed",
+            "provider": self._provider_check(),
+            "cache": type(self.cache).__name__ if self.cache is not None else "off",
+            "quota": type(self.limiter).__name__ if self.limiter is not None else "off",
+            "patterns": str(len(self.service.catalogue)),
+        }
+        if self.settings.require_auth and not len(self.keys()):
+            detail = "keys are required and none is loaded; set VSTACK_API_KEYS or VSTACK_API_KEYS_FILE"
+            return "misconfigured", detail, checks
+        details = {
+            "ready": "the service takes traffic",
+            "warming": "the service is starting",
+            "draining": "the service is stopping; send traffic to another replica",
+            "misconfigured": "the service is misconfigured",
+        }
+        return self.status, details[self.status], checks
+
+    def _provider_check(self) -> str:
+        if self.settings.llm == "offline":
+            return "offline: every analysis runs on the signals"
+        if self.provider is None:
+            return 'none: only "model": "offline" works'
+        return self.provider.name
+
+    def drain(self) -> None:
+        """Say on ``/readyz`` that the service is stopping."""
+        self.status = "draining"
+        self.metrics.draining(draining=True)
+
+

@@ -1,0 +1,297 @@
+"""Logs: a JSON line for each event, on stderr, from structlog and the standard library alike.
+
+A request's line takes a short cut past structlog, since there is one for every request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from structlog.types import EventDict, Processor
+
+from vstack_proto.commands import Record
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+FORMATS = ("json", "console")
+# What probes and scrapers ask every few seconds.
+PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
+# Long enough for every route with a long name in it; paths come from callers and may have 8 KiB.
+MAX_PATH_CHARS = 200
+# Below warning these tell of URLs, headers and whole bodies: hpack the authorization field, anthropic the prompt.
+TALKATIVE = ("anthropic", "hpack", "httpcore", "httpcore2", "httpx", "httpx2")
+
+REDACTED = "[redacted]"
+_SECRET_NAME = re.compile(
+    r"(?:^|[^a-z])(?:authorization|cookie|credential|(?:api)?key|password|passwd|secret|token|dsn)(s?)$", re.IGNORECASE
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# A message of another library, or a traceback, may hold what has no name: credentials of HTTP, keys of the two
+# providers, the password of a URL.
+_SECRET_TEXT = re.compile(r"(?i)\b(bearer +|basic +|sk-)[\w.~+/=-]{8,}|(?<=://)[^/\s@]*:[^/\s@]*@")
+# A structure deeper than this (or one that holds itself) is shown as text.
+_MAX_DEPTH = 6
+
+# Above every level: nothing is logged before ``configure``, so that who embeds the service decides.
+_SILENT = logging.CRITICAL + 1
+
+_request_id: ContextVar[str] = ContextVar("vstack_request_id", default="")
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class _RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is logged of a request; an empty field is left out."""
+
+    timestamp: dt.datetime
+    level: Level
+    request_id: str
+    method: str
+    status: int
+    duration_ms: float
+    # No default equals it, so it is never left out.
+    event: str = msgspec.field(default_factory=lambda: "request")
+    path: str = ""
+    route: str = ""
+    outcome: str = ""
+    code: str = ""
+    pattern: str = ""
+    mode: str = ""
+    model: str = ""
+    cache: str = ""
+    caller: str = ""
+    trace_id: str = ""
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class _Output:
+    """Where lines go, which ones, and in which form."""
+
+    def __init__(
+        self, fd: int = 2, threshold: int = _SILENT, console: Callable[[Any, str, EventDict], str] | None = None
+    ) -> None:
+        self.fd = fd
+        self.threshold = threshold
+        self.console = console
+
+    def write(self, line: bytes) -> None:
+        """Write one line. A log that cannot be written (full disk, no reader) must not take the service down."""
+        with contextlib.suppress(OSError):
+            # Past any buffer, so that a crash loses nothing and the lines of several workers do not mix.
+            written = os.write(self.fd, line)
+            while written < len(line):
+                line = line[written:]
+                written = os.write(self.fd, line)
+
+    def render(self, event: Mapping[str, Any]) -> bytes:
+        """One line, with its end."""
+        if self.console is not None:
+            shown = {**event, "timestamp": f"{event['timestamp']:%H:%M:%S}"}
+            return f"{self.console(None, '', shown)}\n".encode(errors="backslashreplace")
+        try:
+            return _encode(event) + b"\n"
+        except (TypeError, UnicodeEncodeError):
+            # A lone surrogate, or a number of more digits than JSON readers take.
+            shown = {**event, "timestamp": f"{event['timestamp']:%Y-%m-%dT%H:%M:%S.%fZ}"}
+            return json.dumps(shown, default=repr).encode() + b"\n"
+
+
+_output = _Output()
+
+
+def configure(level: str, fmt: str, fd: int = 2) -> None:
+    """Send every log of this process to stderr, in one form.
+
+    Args:
+        level: The least level that is logged, a name of ``LEVELS``.
+        fmt: ``json``, or ``console`` for people.
+        fd: Another file descriptor than that of stderr.
+
+    Raises:
+        ValueError: There is no such level or form.
+    """
+    global _output
+    if level not in LEVELS:
+        raise ValueError(f"the log level is {level!r}; it is one of {', '.join(LEVELS)}")
+    if fmt not in FORMATS:
+        raise ValueError(f"the log format is {fmt!r}; it is one of {', '.join(FORMATS)}")
+    threshold = LEVELS[level]
+    console = structlog.dev.ConsoleRenderer(colors=os.isatty(fd)) if fmt == "console" else None
+    _output = output = _Output(fd, threshold, console)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _add_logger_name,
+            *_CHAIN,
+            lambda *line: output.render(line[2]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda *name: _Logger(output.write, *name),
+        # Loggers of modules are made before this runs, and must not stay as they were.
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler(output)]
+    root.setLevel(threshold)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def bind_request_id(request_id: str) -> Token[str]:
+    """Let every line of this task carry a request id; an empty one is left out. The token undoes it."""
+    return _request_id.set(request_id)
+
+
+def log_request(command: Record, duration: float) -> None:
+    """Log a finished exchange.
+
+    A probe is a debug line, a failure of ours (500) an error, of those behind us or our capacity (other 5xx) a warning.
+
+    Args:
+        command: What is known of it.
+        duration: Seconds from its head to its answer.
+    """
+    output = _output
+    status = command.status
+    level: Level
+    if command.route in PROBES:
+        level, number = "debug", logging.DEBUG
+    elif status < 500:
+        level, number = "info", logging.INFO
+    elif status == 500:
+        level, number = "error", logging.ERROR
+    else:
+        level, number = "warning", logging.WARNING
+    if number < output.threshold:
+        return
+    line = _RequestLine(
+        timestamp=dt.datetime.now(dt.UTC),
+        level=level,
+        request_id=command.request_id,
+        method=command.method,
+        status=status,
+        duration_ms=round(duration * 1000.0, 3),
+        path=command.path.partition("?")[0][:MAX_PATH_CHARS],
+        route=command.route,
+        outcome=command.outcome,
+        code=command.code,
+        # An exchange that is no analysis has neither; "other" is what metrics need.
+        pattern=command.pattern if command.outcome else "",
+        mode=command.mode if command.outcome else "",
+        model=command.model,
+        cache=command.cache,
+        caller=command.caller,
+        trace_id=command.trace_id,
+        calls=command.calls,
+        input_tokens=command.input_tokens,
+        output_tokens=command.output_tokens,
+        cost_usd=command.cost_usd,
+    )
+    if output.console is None:
+        try:
+            output.write(_encode(line) + b"\n")
+        except UnicodeEncodeError:
+            output.write(output.render(msgspec.structs.asdict(line)))
+    else:
+        empty = ("", 0, 0.0)
+        output.write(output.render({k: v for k, v in msgspec.structs.asdict(line).items() if v not in empty}))
+
+
+class _Logger:
+    """What structlog hands its rendered lines to."""
+
+    def __init__(self, write: Callable[[bytes], None], name: str = "") -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = self.exception = self.msg = write
+
+
+class _Handler(logging.Handler):
+    """Takes the lines of the standard library's loggers (servers, clients, warnings) the same way."""
+
+    def __init__(self, output: _Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: EventDict = {"event": record.getMessage(), "level": record.levelname.lower(), "logger": record.name}
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for processor in _CHAIN:
+                event = processor(None, "", event)  # type: ignore[assignment]
+            self._output.write(self._output.render(event))
+        except Exception:
+            self.handleError(record)
+
+
+def _add_logger_name(logger: _Logger, method: str, event: EventDict) -> EventDict:
+    if logger.name:
+        event["logger"] = logger.name
+    return event
+
+
+def _add_context(logger: Any, method: str, event: EventDict) -> EventDict:
+    """The fields that come first, and the request's id."""
+    now = dt.datetime.now(dt.UTC)
+    first: EventDict = {"timestamp": now, "level": event.get("level", "info")}
+    request_id = _request_id.get()
+    if request_id:
+        first["request_id"] = request_id
+    return {**first, **event, "timestamp": now}
+
+
+def redact(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Hide what must not be logged: values by their names, at any depth, and credentials inside of texts."""
+    return {name: _hidden(name, value, 0) for name, value in event.items()}
+
+
+def _hidden(name: Any, value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    secret = _SECRET_NAME.search(_CAMEL.sub("_", name)) if isinstance(name, str) else None
+    # A number of keys or tokens is a count.
+    if secret and not (secret[1] and isinstance(value, int | float)):
+        return REDACTED
+    if isinstance(value, int | float | dt.datetime):
+        return value
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(REDACTED, value)
+    if depth >= _MAX_DEPTH:
+        return _SECRET_TEXT.sub(REDACTED, repr(value))
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str) else repr(key): _hidden(key, item, depth + 1) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden(None, item, depth + 1) for item in value]
+    return _SECRET_TEXT.sub(REDACTED, repr(value))
+
+
+_CHAIN: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    _add_context,
+    structlog.processors.format_exc_info,
+    redact,
+)

@@ -1,0 +1,301 @@
+"""Commands carried out: once, for every driver.
+
+``perform_now`` answers at once where what is asked for is at hand; where it is not, it says ``LATER`` and the driver awaits
+``perform`` in a task of its own.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from vstack_proto.commands import (
+    CallModel,
+    CheckKey,
+    CheckReadiness,
+    Command,
+    JoinFlight,
+    LandFlight,
+    LeaveFlight,
+    LookUpCache,
+    Record,
+    RenderMetrics,
+    StoreCache,
+    TakeQuota,
+)
+from vstack_proto.events import (
+    Answered,
+    CacheAnswered,
+    ExchangeEvent,
+    FlightHandedOver,
+    FlightJoined,
+    FlightLanded,
+    KeyChecked,
+    MetricsRendered,
+    ModelAnswered,
+    ModelFailed,
+    QuotaAnswered,
+    ReadinessAnswered,
+)
+from vstack_proto.flights import Flights
+from vstack_proto.quota import Decision
+from vstack_proto.values import Alias
+from vstack_runtime.backends import LocalCache, LocalRateLimiter, ProviderError
+from vstack_runtime.engine import Engine
+from vstack_runtime.logs import log_request
+
+_log = structlog.get_logger("vstack")
+
+# Aliases of a cache that lives elsewhere are remembered here; a few megabytes at most.
+_MAX_ALIASES = 16_384
+
+
+class Later(enum.Enum):
+    """The type of ``LATER``."""
+
+    LATER = "later"
+
+
+LATER = Later.LATER
+
+
+class Party(Protocol):
+    """A driver's end of one exchange: who is told of answers that come later."""
+
+    def tell(self, event: ExchangeEvent) -> None:
+        """Feed an event to the exchange."""
+        ...
+
+
+Member = tuple[Party, int]
+Outcome = Answered | Later | None
+
+
+class Performer:
+    """Carries commands out for the exchanges of one process."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        """
+        Args:
+            engine: What the process is made of.
+            clock: Monotonic seconds: the clock that stamps every event of this runtime.
+        """
+        self.engine = engine
+        self.clock = clock
+        self.flights: Flights[Member] = Flights(engine.service.policy.limits.max_in_flight)
+        self._aliases: OrderedDict[str, Alias] = OrderedDict()
+        self._arms: dict[type[Command], Callable[[Any, Party, float], Outcome]] = {
+            CheckKey: self._check_key,
+            TakeQuota: self._take_quota,
+            LookUpCache: self._look_up,
+            StoreCache: self._store,
+            JoinFlight: self._join,
+            LandFlight: self._land,
+            LeaveFlight: self._leave,
+            CallModel: lambda command, party, at: LATER,
+            CheckReadiness: self._check_readiness,
+            RenderMetrics: self._render,
+            Record: self._record,
+        }
+
+    def perform_now(self, command: Command, party: Party, at: float) -> Outcome:
+        """Carry a command out, if that takes no waiting.
+
+        Args:
+            command: What to do.
+            party: Who asks, and is told what comes later.
+            at: The driver's reading of the clock.
+
+        Returns:
+            The answer; None where there is none to give; ``LATER`` where ``perform`` must be awaited.
+        """
+        return self._arms[type(command)](command, party, at)
+
+    async def perform(self, command: Command) -> Answered | None:
+        """Carry out a command that takes waiting, and return its answer.
+
+        Cancelling it closes what it holds. It raises nothing else: whatever goes wrong is an answer too.
+        """
+        if isinstance(command, CallModel):
+            return await self._call_model(command)
+        if isinstance(command, TakeQuota):
+            return await self._take_quota_elsewhere(command)
+        if isinstance(command, LookUpCache):
+            return await self._look_up_elsewhere(command)
+        assert isinstance(command, StoreCache), command
+        await self._store_elsewhere(command)
+        return None
+
+    # Keys and quota.
+
+    def _check_key(self, command: CheckKey, party: Party, at: float) -> Outcome:
+        keys = self.engine.keys()
+        return KeyChecked(at=at, ticket=command.ticket, name=keys.name_of(command.credential), loaded=len(keys))
+
+    def _take_quota(self, command: TakeQuota, party: Party, at: float) -> Outcome:
+        if command.rule == "auth_failures":
+            return self._decided(command, self.engine.penalties.take_now(command.key, at), at)
+        limiter = self.engine.limiter
+        if isinstance(limiter, LocalRateLimiter):
+            return self._decided(command, limiter.take_now(command.key, at), at)
+        return LATER
+
+    async def _take_quota_elsewhere(self, command: TakeQuota) -> Answered:
+        limiter = self.engine.limiter
+        assert limiter is not None and not isinstance(limiter, LocalRateLimiter)
+        try:
+            return self._decided(command, await limiter.take(command.key), self.clock())
+        except Exception:
+            _log.warning("quota store failed", exc_info=True)
+            self.engine.metrics.backend_up("quota", up=False)
+        at = self.clock()
+        if self.engine.store_failure == "closed":
+            self.engine.metrics.quota(command.rule, "unavailable")
+            return QuotaAnswered(at=at, ticket=command.ticket, verdict="unavailable")
+        return self._decided(command, self.engine.fallback_limiter.take_now(command.key, at), at)
+
+    def _decided(self, command: TakeQuota, decision: Decision, at: float) -> QuotaAnswered:
+        verdict = "admitted" if decision.admitted else "refused"
+        self.engine.metrics.quota(command.rule, verdict)
+        return QuotaAnswered(
+            at=at,
+            ticket=command.ticket,
+            verdict="admitted" if decision.admitted else "refused",
+            limit=decision.limit,
+            remaining=decision.remaining,
+            retry_after=decision.retry_after,
+            reset=decision.reset,
+            window=decision.window,
+        )
+
+    # Cache.
+
+    def _look_up(self, command: LookUpCache, party: Party, at: float) -> Outcome:
+        cache = self.engine.cache
+        if not isinstance(cache, LocalCache):
+            return LATER if command.key or command.alias in self._aliases else self._missed(command, at)
+        if command.key is None:
+            found = cache.find_now(command.alias or "", at)
+            if found is None:
+                return CacheAnswered(at=at, ticket=command.ticket)
+            return CacheAnswered(at=at, ticket=command.ticket, entry=found[1], alias=found[0])
+        entry = cache.get_now(command.key, at)
+        if entry is not None and command.alias and command.meaning:
+            cache.learn_now(command.alias, command.meaning)
+        return CacheAnswered(at=at, ticket=command.ticket, entry=entry, alias=command.meaning)
+
+    def _missed(self, command: LookUpCache, at: float) -> CacheAnswered:
+        return CacheAnswered(at=at, ticket=command.ticket)
+
+    async def _look_up_elsewhere(self, command: LookUpCache) -> Answered:
+        cache = self.engine.cache
+        meaning = command.meaning or self._aliases.get(command.alias or "")
+        if cache is None or meaning is None:
+            return self._missed(command, self.clock())
+        try:
+            entry = await cache.get(meaning.key)
+        except Exception:
+            _log.warning("cache failed", exc_info=True)
+            self.engine.metrics.backend_up("cache", up=False)
+            return self._missed(command, self.clock())
+        if entry is not None and command.alias:
+            self._learn(command.alias, meaning)
+        return CacheAnswered(at=self.clock(), ticket=command.ticket, entry=entry, alias=meaning)
+
+    def _store(self, command: StoreCache, party: Party, at: float) -> Outcome:
+        cache = self.engine.cache
+        if not isinstance(cache, LocalCache):
+            return LATER
+        cache.put_now(command.key, command.entry, at)
+        cache.learn_now(command.alias, command.meaning)
+        return None
+
+    async def _store_elsewhere(self, command: StoreCache) -> None:
+        cache = self.engine.cache
+        if cache is None:
+            return
+        try:
+            await cache.put(command.key, command.entry)
+        except Exception:
+            _log.warning("cache failed", exc_info=True)
+            self.engine.metrics.backend_up("cache", up=False)
+            return
+        self._learn(command.alias, command.meaning)
+
+    def _learn(self, alias: str, meaning: Alias) -> None:
+        self._aliases[alias] = meaning
+        self._aliases.move_to_end(alias)
+        if len(self._aliases) > _MAX_ALIASES:
+            self._aliases.popitem(last=False)
+
+    # Flights.
+
+    def _join(self, command: JoinFlight, party: Party, at: float) -> Outcome:
+        role = self.flights.join(command.key, (party, command.ticket))
+        self.engine.metrics.in_flight(len(self.flights))
+        return FlightJoined(at=at, ticket=command.ticket, role=role)
+
+    def _land(self, command: LandFlight, party: Party, at: float) -> Outcome:
+        waiting = self.flights.land(command.key, (party, command.ticket))
+        self.engine.metrics.in_flight(len(self.flights))
+        for follower, ticket in waiting:
+            follower.tell(FlightLanded(at=self.clock(), ticket=ticket, landing=command.landing))
+        return None
+
+    def _leave(self, command: LeaveFlight, party: Party, at: float) -> Outcome:
+        heir = self.flights.leave(command.key, (party, command.ticket))
+        self.engine.metrics.in_flight(len(self.flights))
+        if heir is not None:
+            heir[0].tell(FlightHandedOver(at=self.clock(), ticket=heir[1]))
+        return None
+
+    # Models.
+
+    async def _call_model(self, command: CallModel) -> Answered:
+        provider, request = self.engine.provider, command.request
+        began = self.clock()
+        if provider is None:
+            return ModelFailed(at=began, ticket=command.ticket, kind="unresolved", message="no provider is configured")
+        try:
+            reply = await provider.ask(request, max(0.0, command.deadline - began))
+        except ProviderError as error:
+            now = self.clock()
+            self.engine.metrics.model_call(provider.name, request.model, error.kind, now - began, error.usage)
+            return ModelFailed(
+                at=now,
+                ticket=command.ticket,
+                kind=error.kind,
+                message=error.message,
+                retry_after=error.retry_after,
+                usage=error.usage,
+            )
+        except Exception:
+            _log.exception("provider failed", provider=provider.name)
+            now = self.clock()
+            return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
+        now = self.clock()
+        self.engine.metrics.model_call(provider.name, request.model, "ok", now - began, reply.usage)
+        return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage)
+
+    # The service itself.
+
+    def _check_readiness(self, command: CheckReadiness, party: Party, at: float) -> Outcome:
+        status, detail, checks = self.engine.readiness()
+        return ReadinessAnswered(at=at, ticket=command.ticket, status=status, detail=detail, checks=checks)
+
+    def _render(self, command: RenderMetrics, party: Party, at: float) -> Outcome:
+        kind, body = self.engine.metrics.render(command.accept)
+        return MetricsRendered(at=at, ticket=command.ticket, content_type=kind, body=body)
+
+    def _record(self, command: Record, party: Party, at: float) -> Outcome:
+        # Whatever was computed in this turn took time too: the clock is read again.
+        duration = self.clock() - command.started
+        self.engine.metrics.record(command, duration)
+        if command.cache:
+            self.engine.metrics.cache(command.cache)
+        log_request(command, duration)
+        return None

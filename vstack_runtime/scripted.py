@@ -1,0 +1,62 @@
+"""A provider that answers what a test has written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import anyio
+import msgspec
+
+from vstack_proto.values import ModelRequest, Usage
+from vstack_runtime.backends import ProviderError
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a model answers."""
+
+    text: str
+    usage: Usage = Usage(input_tokens=100, output_tokens=20)
+
+
+Line = str | ProviderError | Callable[[ModelRequest], str]
+
+
+class ScriptedProvider:
+    """Answers each question with the next line of a script; the last line answers all that follow.
+
+    Attributes:
+        asked: Every question, in order.
+        cancelled: How many calls were cancelled before they were answered.
+    """
+
+    name = "scripted"
+
+    def __init__(self, script: Sequence[Line], *, delay: float = 0.0, default_model: str = "scripted-1") -> None:
+        """
+        Args:
+            script: Answers: text, an error to raise, or a function of the question.
+            delay: Seconds that every answer takes.
+            default_model: Asked where a request names none.
+        """
+        self.default_model = default_model
+        self.asked: list[ModelRequest] = []
+        self.cancelled = 0
+        self._script = list(script)
+        self._delay = delay
+
+    async def ask(self, request: ModelRequest, timeout: float) -> Reply:
+        """Answer the next line of the script.
+
+        Raises:
+            ProviderError: Where the script says so.
+        """
+        line = self._script[min(len(self.asked), len(self._script) - 1)]
+        self.asked.append(request)
+        try:
+            await anyio.sleep(self._delay)
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            raise
+        if isinstance(line, ProviderError):
+            raise line
+        return Reply(line(request) if callable(line) else line)

@@ -1,0 +1,103 @@
+"""A process that serves: settings to engine, signals to ``Stopping``, and the runtime that was asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import anyio
+import structlog
+
+from vstack_runtime.engine import Engine
+from vstack_runtime.logs import configure
+from vstack_runtime.settings import Settings
+from vstack_runtime.stopping import Stopping
+
+_log = structlog.get_logger("vstack")
+
+Runtime = Literal["hypercorn", "asyncio", "trio"]
+_MODULES: dict[str, str] = {
+    "hypercorn": "vstack_runtime.hypercorn_server",
+    "asyncio": "vstack_runtime.asyncio_server",
+    "trio": "vstack_runtime.trio_server",
+}
+
+Serve = Callable[[Engine, str, int, Stopping], Awaitable[None]]
+
+
+def serve(settings: Settings, *, runtime: Runtime, workers: int = 1) -> int:
+    """Serve until a signal says otherwise.
+
+    Args:
+        settings: As the operator made them.
+        runtime: Which driver.
+        workers: Processes; more than one is not offered by this version.
+
+    Returns:
+        The process's exit code.
+    """
+    configure(settings.log_level, settings.log_format)
+    for warning in settings.warnings:
+        _log.warning(warning)
+    if workers != 1:
+        _log.error("this version serves with one process; run more replicas behind a balancer", workers=workers)
+        return 2
+    engine = Engine(settings, runtime=runtime)
+    module: Any = importlib.import_module(_MODULES[runtime])
+    backend = "trio" if runtime == "trio" else "asyncio"
+    options = {"use_uvloop": True} if backend == "asyncio" and _has_uvloop() else {}
+    try:
+        anyio.run(_run, engine, module.serve, backend=backend, backend_options=options)
+    except (OSError, ExceptionGroup) as error:
+        if (fault := _only_os_error(error)) is None:
+            raise
+        _log.error("cannot serve", host=settings.host, port=settings.port, error=str(fault))
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+def _only_os_error(error: BaseException) -> OSError | None:
+    """The system's refusal behind an error, through the groups that task groups wrap around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, OSError) else None
+
+
+def _has_uvloop() -> bool:
+    return importlib.util.find_spec("uvloop") is not None and sys.platform != "win32"
+
+
+async def _run(engine: Engine, run: Serve) -> None:
+    settings = engine.settings
+
+    def listening(port: int) -> None:
+        _log.info(
+            "listening",
+            host=settings.host,
+            port=port,
+            patterns=len(engine.service.catalogue),
+            auth="required" if settings.require_auth else "off",
+            engine=settings.llm,
+        )
+
+    stopping = Stopping(listening)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_heed_signals, engine, stopping)
+        await run(engine, settings.host, settings.port, stopping)
+        tasks.cancel_scope.cancel()
+
+
+async def _heed_signals(engine: Engine, stopping: Stopping) -> None:
+    """SIGTERM and SIGINT ask for the end; SIGHUP has the keys read again."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                engine.reload_keys()
+                continue
+            _log.info("stopping", signal=signal.Signals(number).name, now=stopping.asked)
+            stopping.ask()

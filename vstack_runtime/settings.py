@@ -1,0 +1,377 @@
+"""Settings: read once, checked as a whole, and never silently ignored."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from vstack_proto.address import Network, parse_networks
+from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_key_lines, parse_keys
+from vstack_proto.limits import Limits
+from vstack_proto.quota import Window, parse_windows
+
+V = TypeVar("V")
+
+# Some 10,000 keys; a larger file was named by mistake.
+MAX_KEYS_FILE_BYTES = 1_048_576
+MAX_SHOWN_CHARS = 100
+
+# Settings of the service that come with later versions: named here so that nobody takes them for misspelt.
+NOT_READ_YET = frozenset({"VSTACK_HOME", "VSTACK_TAPE"})
+
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
+_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@]+")
+_PASSWORD = re.compile(r"(?<=://)\S*@")
+_BARE_NAME = re.compile(r"(?:file-)?key-[0-9]+")
+# Kubernetes describes every Service to every pod (`enableServiceLinks`); one called vstack or vstack-api is likely.
+_SERVICE_LINK = re.compile(r"VSTACK_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_(?:TCP|UDP|SCTP)\w*)")
+_LINKED_PORT = re.compile(r"(?:tcp|udp|sctp)://\S+:[0-9]+")
+
+
+class SettingsError(ValueError):
+    """A setting that stops the start.
+
+    Args:
+        name: The variable.
+        value: Its value, or None where it holds keys and is not shown.
+        allowed: What it may be, or what is wrong where the value is not shown.
+    """
+
+    def __init__(self, name: str, value: str | None, allowed: str) -> None:
+        self.name = name
+        self.value = None if value is None else _PASSWORD.sub("***@", value)[:MAX_SHOWN_CHARS]
+        self.allowed = allowed
+        super().__init__(
+            f"{name} is refused: {allowed}" if value is None else f"{name} is {self.value!r}; allowed: {allowed}"
+        )
+
+
+class KeyFile:
+    """A file of keys, one ``name=key`` a line, and the table that it makes with the keys from elsewhere.
+
+    Attributes:
+        path: Of the file.
+        table: The keys in force.
+        error: Why the file as it is now could not be used, or None. The keys before it then stay in force.
+        world_readable: Whether every user of the machine may read the keys.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds no key, or what is none. The text shows no key.
+    """
+
+    def __init__(self, path: str, others: Sequence[tuple[str, str]] = ()) -> None:
+        self.path = path
+        self.error: str | None = None
+        self.world_readable = False
+        self.pairs: tuple[tuple[str, str], ...] = ()
+        self._others = tuple(others)
+        self._seen = self._look()
+        self.table = self._load()
+
+    def reload(self) -> KeyTable | None:
+        """Read the file again if it has changed.
+
+        Returns:
+            The new table, or None where there is none: nothing has changed, or ``error`` says what is wrong.
+        """
+        try:
+            seen = self._look()
+            if seen == self._seen:
+                return None
+            self._seen = seen
+            self.table = self._load()
+        except OSError as fault:
+            self._seen = ()
+            self.error = f"cannot be read: {fault.strerror}"
+            return None
+        except ValueError as fault:
+            self.error = str(fault)
+            return None
+        self.error = None
+        return self.table
+
+    def _look(self) -> tuple[int, ...]:
+        found = os.stat(self.path)
+        self.world_readable = bool(found.st_mode & stat.S_IROTH)
+        return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _load(self) -> KeyTable:
+        mode, _, _, size, _ = self._seen
+        # A pipe would be empty the second time, and may keep its reader waiting for good.
+        if not stat.S_ISREG(mode):
+            raise ValueError("it is not a regular file")
+        if size > MAX_KEYS_FILE_BYTES:
+            raise ValueError(f"it has {size} bytes; the limit is {MAX_KEYS_FILE_BYTES}")
+        try:
+            text = Path(self.path).read_bytes().decode()
+        except UnicodeDecodeError:
+            raise ValueError("it is not UTF-8") from None
+        pairs = tuple(parse_key_lines(text))
+        if not pairs:
+            raise ValueError("it holds no key")
+        table = KeyTable.of([*self._others, *pairs])
+        self.pairs = pairs
+        return table
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator has decided. Each field is the variable of the same name; times are seconds, sizes bytes.
+
+    Attributes:
+        keys: Those that hold at the start; ``key_file`` tells of newer ones.
+        limits: All ``VSTACK_API_MAX_*``, and the request timeout.
+        warnings: What is allowed but looks like a mistake, a line each.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: KeyTable = msgspec.field(default_factory=lambda: KeyTable.of(()))
+    key_file: KeyFile | None = None
+    require_auth: bool = False
+    auth_failures: tuple[Window, ...] = (Window(30, 60.0),)
+    rate_limit: tuple[Window, ...] = ()
+    rate_limit_headers: str = "legacy"
+    rate_limit_store: str = "memory"
+    store_failure: str = "open"
+    trusted_proxies: tuple[Network, ...] = parse_networks("127.0.0.1/32,::1/128")
+    limits: Limits = Limits()
+    cors_origins: frozenset[str] = frozenset()
+    cache: str = "off"
+    cache_capacity: int = 1_024
+    cache_ttl: float | None = None
+    cache_max_bytes: int = 268_435_456
+    cache_scope: str = "global"
+    llm: str = "auto"
+    model: str | None = None
+    drain_delay: float = 5.0
+    sentry_dsn: str | None = None
+    sentry_environment: str | None = None
+    log_level: str = "info"
+    log_format: str = "json"
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the settings. An empty variable counts as one that is not set.
+
+        Args:
+            env: Such as ``os.environ``.
+
+        Raises:
+            SettingsError: A variable is malformed, or names what this version does not have.
+        """
+        read = _Reader(env)
+        keys, key_file = _read_keys(read)
+        default = cls()
+        return cls(
+            keys=keys,
+            key_file=key_file,
+            require_auth=_read_require_auth(read, keys),
+            host=read.parsed("VSTACK_API_HOST", _host, default.host),
+            port=_read_port(read, default.port),
+            auth_failures=read.parsed("VSTACK_API_AUTH_FAILURES", parse_windows, default.auth_failures),
+            rate_limit=read.parsed("VSTACK_API_RATE_LIMIT", parse_windows, default.rate_limit),
+            rate_limit_headers=read.choice("VSTACK_API_RATE_LIMIT_HEADERS", "legacy", "ietf"),
+            rate_limit_store=read.choice("VSTACK_RATE_LIMIT_STORE", "memory"),
+            store_failure=read.choice("VSTACK_STORE_FAILURE", "open", "closed"),
+            trusted_proxies=read.parsed("VSTACK_API_TRUSTED_PROXIES", parse_networks, default.trusted_proxies),
+            limits=_read_limits(read, default.limits),
+            cors_origins=read.parsed("VSTACK_API_CORS_ORIGINS", _origins, default.cors_origins),
+            cache=read.choice("VSTACK_CACHE", "off", "memory"),
+            cache_capacity=read.parsed("VSTACK_CACHE_CAPACITY", _count, default.cache_capacity),
+            cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", _ttl, default.cache_ttl),
+            cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", _size, default.cache_max_bytes),
+            cache_scope=read.choice("VSTACK_CACHE_SCOPE", "global", "key"),
+            llm=read.choice("VSTACK_LLM", "auto", "offline"),
+            model=read.get("VSTACK_MODEL"),
+            drain_delay=read.parsed("VSTACK_DRAIN_DELAY", _delay, default.drain_delay),
+            sentry_dsn=read.get("SENTRY_DSN"),
+            sentry_environment=read.get("SENTRY_ENVIRONMENT"),
+            log_level=read.choice("VSTACK_LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
+            log_format=read.choice("VSTACK_LOG_FORMAT", "json", "console"),
+            # Last, when it is known which variables are read at all.
+            warnings=read.finish(),
+        )
+
+
+class _Reader:
+    """Reads variables, and remembers which: what is left over at the end is unknown."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._known: set[str] = set()
+        self.warnings: list[str] = []
+
+    def get(self, name: str) -> str | None:
+        self._known.add(name)
+        return self._env.get(name, "").strip() or None
+
+    def parsed(self, name: str, parse: Callable[[str], V], default: V) -> V:
+        text = self.get(name)
+        if text is None:
+            return default
+        try:
+            return parse(text)
+        except ValueError as fault:
+            raise SettingsError(name, text, str(fault)) from None
+
+    def choice(self, name: str, *choices: str) -> str:
+        """One of some words in any case; the first where none is set."""
+        text = self.get(name)
+        if text is None:
+            return choices[0]
+        if text.lower() not in choices:
+            raise SettingsError(name, text, ", ".join(choices))
+        return text.lower()
+
+    def finish(self) -> tuple[str, ...]:
+        """All warnings, with those about variables that nobody has read."""
+        for name in sorted(self._env):
+            if not name.startswith("VSTACK_") or name in self._known or _SERVICE_LINK.fullmatch(name):
+                continue
+            if name in NOT_READ_YET:
+                self.warnings.append(f"{name} was ignored: this version does not read it")
+                continue
+            close = difflib.get_close_matches(name, sorted(self._known), 1, 0.8)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.warnings.append(f"{name} was ignored: there is no such setting{hint}")
+        return tuple(self.warnings)
+
+
+def _read_keys(read: _Reader) -> tuple[KeyTable, KeyFile | None]:
+    pairs: list[tuple[str, str]] = []
+    text, path = read.get("VSTACK_API_KEYS"), read.get("VSTACK_API_KEYS_FILE")
+    if text is not None:
+        try:
+            pairs = parse_keys(text)
+        except ValueError as fault:
+            raise SettingsError("VSTACK_API_KEYS", None, str(fault)) from None
+        if not pairs:
+            raise SettingsError("VSTACK_API_KEYS", None, "it holds no key")
+    file = None
+    if path is not None:
+        try:
+            file = KeyFile(path, pairs)
+        except OSError as fault:
+            allowed = f"the path of a file that can be read ({fault.strerror})"
+            raise SettingsError("VSTACK_API_KEYS_FILE", _shown_path(path), allowed) from None
+        except ValueError as fault:
+            raise SettingsError("VSTACK_API_KEYS_FILE", path, f"a file of keys ({fault})") from None
+        if file.world_readable:
+            read.warnings.append(f"the keys file {path} is readable for every user; chmod 600 mends it")
+    for name, key in [*pairs, *(file.pairs if file else ())]:
+        if _BARE_NAME.fullmatch(name) and "=" in key.rstrip("="):
+            read.warnings.append(
+                f"{name} is a whole item with a '=' in it: what follows the '=' is too short for a key"
+            )
+    return (file.table if file else KeyTable.of(pairs)), file
+
+
+def _shown_path(path: str) -> str | None:
+    # Where no such file is, this may be a key that was meant for the variable beside it.
+    return path if len(path) < MIN_KEY_CHARS or path.startswith(("/", ".", "~")) else None
+
+
+def _read_require_auth(read: _Reader, keys: KeyTable) -> bool:
+    name = "VSTACK_API_REQUIRE_AUTH"
+    required = read.parsed(name, _flag, len(keys) > 0)
+    if keys and not required:
+        read.warnings.append(f"{name} is off although keys are configured: everybody is let in")
+    if required and not keys:
+        read.warnings.append(f"{name} is on and no key is configured: nobody is let in")
+    return required
+
+
+def _read_port(read: _Reader, default: int) -> int:
+    name = "VSTACK_API_PORT"
+    if _LINKED_PORT.fullmatch(read.get(name) or ""):
+        read.warnings.append(f"{name} was ignored: Kubernetes set it for a Service; enableServiceLinks: false mends it")
+        return default
+    return read.parsed(name, _port, default)
+
+
+def _read_limits(read: _Reader, default: Limits) -> Limits:
+    return Limits(
+        max_body_bytes=read.parsed("VSTACK_API_MAX_BODY_BYTES", _size, default.max_body_bytes),
+        max_trace_steps=read.parsed("VSTACK_API_MAX_TRACE_STEPS", _count, default.max_trace_steps),
+        max_messages=read.parsed("VSTACK_API_MAX_MESSAGES", _count, default.max_messages),
+        max_string_chars=read.parsed("VSTACK_API_MAX_STRING_CHARS", _count, default.max_string_chars),
+        max_total_chars=read.parsed("VSTACK_API_MAX_TOTAL_CHARS", _count, default.max_total_chars),
+        request_timeout=read.parsed("VSTACK_API_REQUEST_TIMEOUT", _seconds, default.request_timeout),
+        max_in_flight=read.parsed("VSTACK_API_MAX_IN_FLIGHT", _count, default.max_in_flight),
+    )
+
+
+def _flag(text: str) -> bool:
+    word = text.lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("1, true, yes, on, 0, false, no, off")
+
+
+def _host(text: str) -> str:
+    if any(character.isspace() or character in "/,@" for character in text):
+        raise ValueError("the name or address of an interface, such as 127.0.0.1 or ::")
+    return text
+
+
+def _port(text: str) -> int:
+    if _NUMBER.fullmatch(text) is None or "." in text or int(text) > 65_535:
+        raise ValueError("a whole number from 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if _NUMBER.fullmatch(text) is None or "." in text or int(text) < 1:
+        raise ValueError("a whole number from 1 to 999999999")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    size = int(match[1]) * _UNITS[(match[2] or "").lower()] if match else 0
+    if size < 1:
+        raise ValueError("a whole number of bytes, at least 1, or of KiB, MiB or GiB, such as 5242880 or 5MiB")
+    return size
+
+
+def _seconds(text: str) -> float:
+    if _NUMBER.fullmatch(text) is None or float(text) < 0.1:
+        raise ValueError("a number of seconds, at least 0.1")
+    return float(text)
+
+
+def _delay(text: str) -> float:
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError("a number of seconds, at least 0")
+    return float(text)
+
+
+def _ttl(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return _seconds(text)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or none") from None
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(item.strip() for item in text.split(",") if item.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError(
+            "origins as browsers send them, without a path, separated by commas, such as https://a.example; or *"
+        )
+    return origins

@@ -1,0 +1,246 @@
+"""The trio driver: one task reads a connection, one keeps its deadline, one sends what the peer is slow to take."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+import structlog
+import trio
+
+from vstack_proto.commands import Command
+from vstack_proto.events import (
+    BytesReceived,
+    DeadlinePassed,
+    ExchangeEvent,
+    ListenersClosed,
+    PeerLeft,
+    ShutdownAsked,
+    WritingPaused,
+    WritingResumed,
+)
+from vstack_runtime.driving import Driving
+from vstack_runtime.engine import Engine
+from vstack_runtime.performer import Performer
+from vstack_runtime.stopping import Stopping
+
+_log = structlog.get_logger("vstack")
+
+_READ_BYTES = 65_536
+# What may wait for a slow peer before the machine is told, and how little must be left before it is told again.
+_HIGH_WATER, _LOW_WATER = 65_536, 16_384
+
+
+class _Line:
+    """One connection."""
+
+    def __init__(self, server: TrioServer, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
+        self._server = server
+        self._socket = stream.socket
+        self._nursery = nursery
+        self._out = bytearray()
+        self._more_out = trio.Event()
+        self._may_read = trio.Event()
+        self._may_read.set()
+        self._paused = False
+        self._closing = False
+        self._calls: dict[int, trio.CancelScope] = {}
+        self._bell = trio.CancelScope()
+        self._deadline = 0.0
+        peer = self._socket.getpeername()
+        self._driving = Driving(
+            server.engine, server.performer, self, peer=peer[0] if isinstance(peer, tuple) else "local"
+        )
+
+    # The tasks of a connection.
+
+    async def run(self) -> None:
+        self._nursery.start_soon(self._keep_deadline)
+        self._nursery.start_soon(self._send)
+        await self._receive()
+
+    async def _receive(self) -> None:
+        while True:
+            await self._may_read.wait()
+            try:
+                data = await self._socket.recv(_READ_BYTES)
+            except OSError:
+                self._gone()
+                return
+            self._driving.feed(BytesReceived(at=trio.current_time(), wall=self._server.engine.wall(), data=data))
+            if not data:
+                return
+
+    async def _keep_deadline(self) -> None:
+        while True:
+            # The scope's deadline is moved by ``arm``: no task is woken for a deadline that moves away.
+            with trio.CancelScope(deadline=self._deadline) as self._bell:
+                await trio.sleep_forever()
+            self._driving.feed(DeadlinePassed(at=trio.current_time()))
+
+    async def _send(self) -> None:
+        while True:
+            while not self._out:
+                if self._closing:
+                    self._nursery.cancel_scope.cancel()
+                    return
+                await self._more_out.wait()
+            try:
+                with memoryview(self._out) as view, view[:_READ_BYTES] as part:
+                    sent = await self._socket.send(bytes(part))
+            except OSError:
+                self._gone()
+                return
+            del self._out[:sent]
+            if not self._out:
+                self._more_out = trio.Event()
+            if self._paused and len(self._out) <= _LOW_WATER:
+                self._paused = False
+                self._driving.feed(WritingResumed(at=trio.current_time()))
+
+    def _gone(self) -> None:
+        self._driving.feed(PeerLeft(at=trio.current_time()))
+        self._nursery.cancel_scope.cancel()
+
+    # What the machine's commands come to.
+
+    def write(self, data: bytes) -> None:
+        self._out += data
+        self._more_out.set()
+        if not self._paused and len(self._out) > _HIGH_WATER:
+            self._paused = True
+            self._nursery.start_soon(self._tell_paused)
+
+    async def _tell_paused(self) -> None:
+        # In a task of its own: the machine must not be fed while it is being served.
+        self._driving.feed(WritingPaused(at=trio.current_time()))
+
+    def close(self) -> None:
+        self._closing = True
+        self._more_out.set()
+
+    def abort(self) -> None:
+        self._nursery.cancel_scope.cancel()
+
+    def pause_reading(self) -> None:
+        self._may_read = trio.Event()
+
+    def resume_reading(self) -> None:
+        self._may_read.set()
+
+    def arm(self, when: float) -> None:
+        self._deadline = when
+        self._bell.deadline = when
+
+    def start(self, command: Command, ticket: int) -> None:
+        self._nursery.start_soon(self._perform, command, ticket)
+
+    def cancel(self, ticket: int) -> None:
+        scope = self._calls.pop(ticket, None)
+        if scope is not None:
+            scope.cancel()
+
+    async def _perform(self, command: Command, ticket: int) -> None:
+        with trio.CancelScope() as self._calls[ticket]:
+            answer = await self._server.performer.perform(command)
+            self._calls.pop(ticket, None)
+            if answer is not None:
+                self._driving.feed(cast(ExchangeEvent, answer))
+
+    def tell(self, event: ShutdownAsked | ListenersClosed | PeerLeft) -> None:
+        """News of the server."""
+        self._driving.feed(event)
+
+
+class TrioServer:
+    """Serves HTTP on trio."""
+
+    def __init__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: What the process is made of.
+        """
+        self.engine = engine
+        self.performer = Performer(engine, trio.current_time)
+        self._lines: set[_Line] = set()
+        self._all_closed = trio.Event()
+        self._draining = False
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end."""
+        line = None
+        try:
+            async with trio.open_nursery() as nursery:
+                line = _Line(self, stream, nursery)
+                self._lines.add(line)
+                self.engine.metrics.connections("open", len(self._lines))
+                if self._draining:
+                    line.tell(ShutdownAsked(at=trio.current_time()))
+                await line.run()
+        except OSError:
+            _log.debug("a connection broke before it was served")
+        finally:
+            if line is not None:
+                # Whoever was cut short gives back what it holds: calls, and places in flights.
+                line.tell(PeerLeft(at=trio.current_time()))
+                self._lines.discard(line)
+            self.engine.metrics.connections("open", len(self._lines))
+            if not self._lines:
+                self._all_closed.set()
+            stream.socket.close()
+
+    def tell_all(self, event: ShutdownAsked | ListenersClosed) -> None:
+        """Tell every connection."""
+        self._draining = True
+        for line in list(self._lines):
+            line.tell(event)
+
+    async def wait_closed(self, seconds: float) -> bool:
+        """Wait until no connection is left; False where that takes longer than ``seconds``."""
+        self._all_closed = trio.Event()
+        if not self._lines:
+            return True
+        with trio.move_on_after(seconds) as scope:
+            await self._all_closed.wait()
+        return not scope.cancelled_caught
+
+
+async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
+    """Serve until ``stopping`` says otherwise, then drain.
+
+    Args:
+        engine: What the process is made of.
+        host: Address to listen at.
+        port: Port to listen at; 0 takes a free one.
+        stopping: When to stop, and whom to tell that the service listens.
+
+    Raises:
+        OSError: The address cannot be listened at.
+    """
+    server = TrioServer(engine)
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=2048)
+    async with trio.open_nursery() as lines, trio.open_nursery() as accepting:
+        accepting.start_soon(partial(trio.serve_listeners, server.handle, listeners, handler_nursery=lines))
+        accepting.start_soon(_reload_keys, engine)
+        engine.status = "ready"
+        stopping.listening(listeners[0].socket.getsockname()[1])
+        await stopping.wait()
+        engine.drain()
+        server.tell_all(ShutdownAsked(at=trio.current_time()))
+        await stopping.pause(engine.settings.drain_delay)
+        accepting.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            for listener in listeners:
+                await listener.aclose()
+            server.tell_all(ListenersClosed(at=trio.current_time()))
+            patient = server.wait_closed(engine.settings.limits.request_timeout)
+            if not await stopping.unless_now(patient):
+                server.tell_all(ShutdownAsked(at=trio.current_time(), now=True))
+                await server.wait_closed(2.0)
+        lines.cancel_scope.cancel()
+
+
+async def _reload_keys(engine: Engine) -> None:
+    while engine.key_file is not None:
+        await trio.sleep(1.0)
+        engine.reload_keys()
