@@ -34,15 +34,16 @@ from vstack_proto.intake_steps import IntakeSteps
 from vstack_proto.limits import check_body, check_trace
 from vstack_proto.negotiation import JSON
 from vstack_proto.patterns.common import MODES
-from vstack_proto.state import Phase
+from vstack_proto.state import ALIAS, CACHE, FLIGHT, FOLLOW, MODEL
 from vstack_proto.trace import CanonicalTrace
 from vstack_proto.validation import Envelope, decode_envelope, decode_trace, unknown_fields
 from vstack_proto.values import Alias, CacheEntry, Failure, Landing, ModelRequest
 
+_ANALYSIS: Headers = (("content-type", JSON), NO_STORE)
 _FORMATS = ("native", "canonical")
 _NO_PROVIDER = (
-    "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals alone "
-    'with VSTACK_LLM=offline or "model": "offline" in the request'
+    "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals "
+    'alone with VSTACK_LLM=offline or "model": "offline" in the request'
 )
 
 
@@ -54,19 +55,21 @@ class AnalysisSteps(IntakeSteps):
     def _body_ended(self, event: BodyEnded) -> Commands:
         state, policy = self.state, self.service.policy
         state.unread = False
-        body = state.body[0] if len(state.body) == 1 else b"".join(state.body)
+        if len(state.body) != 1:
+            state.body = [b"".join(state.body)]
+        body = state.body[0]
         if state.content_encoding:
             decoder = BodyDecoder(state.content_encoding, policy.limits.max_body_bytes)
             body = decoder.decode(body)
             decoder.finish()
+            state.body = [body]
         if not body:
             told = 'the body is empty; send {"trace": {...}} as JSON'
             raise RemoteProtocolError(400, "invalid_request", told)
-        state.body = [body]
         if not policy.cache:
             return (self._arm(), *self._decode(event.at))
         state.alias = alias_key(state.path, body, self._scope)
-        state.phase = Phase.ALIAS
+        state.phase = ALIAS
         return self._arm(), LookUpCache(self._next_ticket(), None, state.alias)
 
     @property
@@ -116,7 +119,7 @@ class AnalysisSteps(IntakeSteps):
         state.body = []
         if not service.policy.cache:
             return self._join()
-        state.phase = Phase.CACHE
+        state.phase = CACHE
         return (LookUpCache(self._next_ticket(), state.key, state.alias, self._meaning),)
 
     @property
@@ -141,16 +144,17 @@ class AnalysisSteps(IntakeSteps):
             told = f"format is {envelope.format!r}; it is one of {', '.join(_FORMATS)}"
             raise RemoteProtocolError(400, "invalid_request", told)
         kind = CanonicalTrace if envelope.format == "canonical" else pattern.trace
-        trace = decode_trace(envelope.trace_raw, kind)
+        trace: msgspec.Struct = decode_trace(envelope.trace_raw, kind)
         check_trace(trace, limits)
         state.warnings = (*state.warnings, *unknown_fields(envelope.trace_raw, kind))
         if not isinstance(trace, CanonicalTrace):
             return trace
         try:
-            return pattern.from_trace(trace)
+            own: msgspec.Struct = pattern.from_trace(trace)
         except TraceNotReadable as error:
             told = f"{state.pattern} cannot read this trace: {error.missing}"
             raise RemoteProtocolError(400, "trace_not_readable", told, missing=error.missing) from None
+        return own
 
     def _cache_answered(self, event: CacheAnswered) -> Commands:
         if event.entry is not None:
@@ -160,7 +164,7 @@ class AnalysisSteps(IntakeSteps):
 
     def _join(self) -> Commands:
         state = self.state
-        state.phase = Phase.FLIGHT
+        state.phase = FLIGHT
         state.flight = self._next_ticket()
         return (JoinFlight(state.flight, state.key),)
 
@@ -171,7 +175,7 @@ class AnalysisSteps(IntakeSteps):
             told = f"{limits.max_in_flight} analyses are in flight, as many as VSTACK_API_MAX_IN_FLIGHT allows"
             raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
         if event.role == "follows":
-            state.phase = Phase.FOLLOW
+            state.phase = FOLLOW
             return self._open_stream() if state.streams else ()
         return self._lead(event.at)
 
@@ -181,10 +185,12 @@ class AnalysisSteps(IntakeSteps):
     def _lead(self, at: float) -> Commands:
         state = self.state
         state.waiting = 0
+        # Where a pattern breaks here, the head of a stream must not count as sent: the crash is answered with 500.
+        step = self._analysis().begin(at)
         opening = self._open_stream() if state.streams and not state.streaming else ()
-        return (*opening, *self._advance(self._analysis().begin(at), at))
+        return (*opening, *self._advance(step, at))
 
-    def _analysis(self) -> Analysis[msgspec.Struct]:
+    def _analysis(self) -> Analysis:
         assert self.state.analysis is not None
         return Analysis(self.service.catalogue.get(self.state.pattern), self.state.analysis, self.trace)
 
@@ -197,7 +203,7 @@ class AnalysisSteps(IntakeSteps):
         if isinstance(step, ModelRequest):
             if self.service.policy.provider is None:
                 return self._fail(Failure(502, "llm_resolution_error", _NO_PROVIDER), at)
-            state.phase = Phase.MODEL
+            state.phase = MODEL
             return (*self._progress(), CallModel(self._next_ticket(), step, self._last_moment))
         if isinstance(step, Failure):
             return self._fail(step, at)
@@ -243,13 +249,14 @@ class AnalysisSteps(IntakeSteps):
         """The detection, spliced into its envelope as the bytes it was stored as."""
         state = self.state
         state.cache = cache
-        headers: Headers = (("content-type", JSON), NO_STORE)
-        if cache:
-            headers = (*headers, ("x-cache", cache))
-        if cache == "hit":
-            age = state.wall + (at - state.started) - entry.stored_at
-            headers = (*headers, ("age", str(max(0, int(age)))))
+        cached = cache == "hit"
+        headers: Headers = _ANALYSIS
+        if cached:
+            age = int(state.wall + (at - state.started) - entry.stored_at)
+            headers = (*_ANALYSIS, ("x-cache", cache), ("age", str(age) if age > 0 else "0"))
+        elif cache:
+            headers = (*_ANALYSIS, ("x-cache", cache))
         body = detection_body(
-            state.pattern, state.mode, state.model, entry.detection, cached=cache == "hit", warnings=state.warnings
+            state.pattern, state.mode, state.model, entry.detection, cached=cached, warnings=state.warnings
         )
         return self._finish(200, headers, body)

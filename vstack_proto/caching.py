@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
 
@@ -47,10 +48,13 @@ def alias_key(path: str, body: bytes, scope: str, negotiated: str = "") -> str:
         scope: As for ``cache_key``.
         negotiated: Whatever else of the request changes what the body means.
     """
-    # JSON ends where it ends, so that no two requests give the same bytes here.
-    digest = hashlib.sha256(_ENCODER.encode((path, scope, negotiated)))
-    digest.update(body)
-    return f"vstack-request:{digest.hexdigest()}"
+    return hashlib.sha256(_prefix(path, scope, negotiated) + body).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _prefix(path: str, scope: str, negotiated: str) -> bytes:
+    # JSON ends where it ends, so that no two requests give the same bytes.
+    return _ENCODER.encode((path, scope, negotiated))
 
 
 class _Kept:

@@ -99,7 +99,7 @@ class CallModel(Asking, frozen=True, gc=False, tag=True):
 
 
 class CancelCall(Command, frozen=True, gc=False, tag=True):
-    """Nobody wants the answer any more: close the call."""
+    """Nobody wants the answer to this ticket any more: stop what makes it."""
 
     ticket: int
 
@@ -163,7 +163,7 @@ class ResumeReading(Command, frozen=True, gc=False, tag=True):
     """Read on."""
 
 
-class Record(Command, frozen=True, gc=False, tag=True, kw_only=True):
+class Record(Command, frozen=True, gc=False, tag=True):
     """Count, time and log a finished exchange.
 
     Attributes:

@@ -1,12 +1,13 @@
 """One HTTP/1.1 connection: bytes become exchanges, one after the other, and answers become bytes.
 
-It decides what a driver must not have to: deadlines, keep-alive, pipelining, when to stop reading, how to close. A driver
-feeds it what happens and carries out what it returns, in order.
+It decides what a driver must not have to: deadlines, keep-alive, pipelining, when to stop reading, how to close. A
+driver feeds it what happens and carries out what it returns, in order.
 """
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable
+from typing import Any, cast
 
 from vstack_proto.commands import (
     Abort,
@@ -29,6 +30,7 @@ from vstack_proto.events import (
     BodyEnded,
     BodyReceived,
     BytesReceived,
+    Crashed,
     DeadlinePassed,
     ExchangeEvent,
     HeadReceived,
@@ -42,60 +44,30 @@ from vstack_proto.exchange import Exchange
 from vstack_proto.framing import Head
 from vstack_proto.intake import framing_refused, without_secrets
 from vstack_proto.service import Service
-from vstack_proto.wire import CONTINUE, LAST_CHUNK, WireBody, WireClosed, WireEnd, WireHead, WireReader, encode_chunk
-from vstack_proto.wire import encode_head
+from vstack_proto.stage import LINGER_SECONDS, MAX_TURN_BYTES, MAX_WAITING_BYTES, Stage
+from vstack_proto.wire import (
+    CONTINUE,
+    LAST_CHUNK,
+    WireBody,
+    WireClosed,
+    WireEnd,
+    WireHead,
+    WireReader,
+    encode_chunk,
+    encode_head,
+)
 
-# Bytes that may wait while a request is worked on. One read of a pipelining client fits; a flood does not.
-MAX_WAITING_BYTES = 65536
-# How long a refused peer may go on sending before the connection closes under it; closing at once would make its stack
-# throw the answer away (RFC 9112, section 9.6).
-LINGER_SECONDS = 2.0
 # 2**64 / golden ratio: multiples of it, modulo 2**64, are all different and spread over the whole range (Knuth, 6.4).
 _STRIDE = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
-class Stage(enum.Enum):
-    """What a connection is doing."""
-
-    IDLE = "idle"
-    """No byte of the next request has come."""
-    HEAD = "head"
-    """A head is coming in."""
-    EXCHANGE = "exchange"
-    """A request is being served."""
-    LINGER = "linger"
-    """The last answer is out; what the peer still sends is thrown away."""
-    CLOSED = "closed"
-    """Nothing more is read or answered."""
+# As names of their own: looking a member up on its class costs more than the step it stands in.
+IDLE, HEAD, EXCHANGE, LINGER, CLOSED = Stage
 
 
 class Connection:
     """One connection, from its opening to its end."""
-
-    __slots__ = (
-        "_chunked",
-        "_closing",
-        "_deadline",
-        "_drained",
-        "_draining",
-        "_ended",
-        "_known",
-        "_out",
-        "_paused_reading",
-        "_paused_writing",
-        "_peer",
-        "_requests",
-        "_scheme",
-        "_seed",
-        "_wall",
-        "_wants_body",
-        "_wire",
-        "_write_deadline",
-        "exchange",
-        "service",
-        "stage",
-    )
 
     def __init__(self, service: Service, *, peer: str, scheme: str = "http", seed: int = 0) -> None:
         """
@@ -106,7 +78,7 @@ class Connection:
             seed: A random number below 2**64; request ids are made from it.
         """
         self.service = service
-        self.stage = Stage.IDLE
+        self.stage = IDLE
         self.exchange: Exchange | None = None
         self._wire = WireReader()
         self._peer = peer
@@ -114,8 +86,10 @@ class Connection:
         self._seed = seed
         self._requests = 0
         self._wall = 0.0
+        self._wall_at = 0.0
         self._out: list[AnyCommand] = []
         self._deadline = 0.0
+        self._armed = 0.0
         self._write_deadline = 0.0
         self._paused_reading = False
         self._paused_writing = False
@@ -125,11 +99,13 @@ class Connection:
         self._closing = False
         self._draining = False
         self._drained = 0
+        self._sent = 0
+        self._held = False
         self._known: tuple[WireHead, Head, str | None] | None = None
 
     def opened(self, at: float) -> Commands:
         """The connection is there: its first head is due."""
-        self._arm(at + self.service.policy.limits.head_timeout)
+        self._deadline = at + self.service.policy.limits.head_timeout
         return self._taken()
 
     def handle(self, event: AnyEvent) -> Commands:
@@ -138,51 +114,47 @@ class Connection:
         Raises:
             LocalProtocolError: This event cannot come now: a bug of the driver.
         """
-        if isinstance(event, BytesReceived):
-            self._bytes(event)
-        elif isinstance(event, DeadlinePassed):
-            self._deadline_passed(event)
-        elif isinstance(event, PeerLeft):
-            self._peer_left(event)
-        elif isinstance(event, WritingPaused):
-            self._paused_writing = True
-            self._write_deadline = event.at + self.service.policy.limits.write_timeout
-            self._out.append(ArmDeadline(min(self._deadline, self._write_deadline)))
-        elif isinstance(event, WritingResumed):
-            self._paused_writing = False
-            self._write_deadline = 0.0
-            self._out.append(ArmDeadline(self._deadline))
-            self._pump(event.at)
-        elif isinstance(event, ShutdownAsked):
-            self._shut_down(event)
-        elif isinstance(event, ListenersClosed):
-            if self.stage is Stage.IDLE:
-                self._close(event.at)
+        run = _OWN.get(type(event))
+        if run is not None:
+            run(self, event)
         else:
-            self._tell(event)
+            self._tell(cast("ExchangeEvent", event))
             self._pump(event.at)
         return self._taken()
 
-    def _taken(self) -> Commands:
-        out = tuple(self._out)
-        self._out.clear()
-        return out
+    @property
+    def held(self) -> bool:
+        """Whether more requests are here than one turn answers: ``go_on`` once what came back is carried out."""
+        return self._held and not self._paused_writing
 
-    def _arm(self, when: float) -> None:
-        """Set the deadline of what the connection waits for; a stalled writer's may come first."""
-        self._deadline = when
-        self._out.append(ArmDeadline(min(when, self._write_deadline) if self._write_deadline else when))
+    def go_on(self, at: float) -> Commands:
+        """Take the next turn; return, in order, what the driver must now do."""
+        self._pump(at)
+        return self._taken()
+
+    def _taken(self) -> Commands:
+        """What has come together in this turn; of the deadlines only the last one, and only if it is news."""
+        out = self._out
+        self._out = []
+        self._sent = 0
+        when = self._deadline
+        if self._write_deadline and self._write_deadline < when:
+            when = self._write_deadline
+        if when != self._armed:
+            self._armed = when
+            out.append(ArmDeadline(when))
+        return tuple(out)
 
     # What comes in.
 
     def _bytes(self, event: BytesReceived) -> None:
-        self._wall = event.wall
-        if self.stage is Stage.CLOSED:
+        self._wall, self._wall_at = event.wall, event.at
+        if self.stage is CLOSED:
             return
         if not event.data:
             self._end_of_input(event)
             return
-        if self.stage is Stage.LINGER:
+        if self.stage is LINGER:
             self._drained += len(event.data)
             if self._drained > self.service.policy.limits.drain_bytes:
                 self._close(event.at)
@@ -190,20 +162,37 @@ class Connection:
         self._wire.receive(event.data)
         self._pump(event.at)
 
+    def _writing_paused(self, event: WritingPaused) -> None:
+        self._paused_writing = True
+        self._write_deadline = event.at + self.service.policy.limits.write_timeout
+
+    def _writing_resumed(self, event: WritingResumed) -> None:
+        self._paused_writing = False
+        self._write_deadline = 0.0
+        self._pump(event.at)
+
+    def _listeners_closed(self, event: ListenersClosed) -> None:
+        if self.stage is IDLE:
+            self._close(event.at)
+
     def _end_of_input(self, event: BytesReceived) -> None:
-        """The peer sends no more. One that waits for an answer has left: nobody half-closes and reads on in practice."""
-        if self.stage is Stage.EXCHANGE:
+        """The peer sends no more. One that waits for an answer has left: hardly anybody half-closes and reads on."""
+        if self.stage is EXCHANGE:
             self._tell(PeerLeft(at=event.at))
         else:
             self._close(event.at)
 
     def _pump(self, at: float) -> None:
         """Turn what has come into events, as far as somebody wants them."""
+        self._held = False
         while not self._paused_writing:
-            if self.stage is Stage.EXCHANGE:
+            if self.stage is EXCHANGE:
                 if not self._wants_body:
                     break
-            elif self.stage is not Stage.IDLE and self.stage is not Stage.HEAD:
+            elif self.stage is not IDLE and self.stage is not HEAD:
+                break
+            elif self._sent > MAX_TURN_BYTES:
+                self._held = True
                 break
             try:
                 event = self._wire.next_event()
@@ -218,25 +207,24 @@ class Connection:
 
     def _await_head(self, at: float) -> None:
         """Part of a head has come: the rest is due."""
-        if self.stage is Stage.IDLE and self._wire.started:
-            self.stage = Stage.HEAD
-            self._arm(at + self.service.policy.limits.head_timeout)
+        if self.stage is IDLE and self._wire.started:
+            self.stage = HEAD
+            self._deadline = at + self.service.policy.limits.head_timeout
 
     def _wired(self, event: WireHead | WireBody | WireEnd | WireClosed, at: float) -> None:
         if isinstance(event, WireHead):
             self._begin(event, at)
         elif isinstance(event, WireBody):
             self._tell(BodyReceived(at=at, data=event.data))
-        elif isinstance(event, WireEnd):
+        else:
+            assert isinstance(event, WireEnd), "the reader is asked for nothing behind a request that said close"
             self._wants_body = False
             self._ended = True
             self._tell(BodyEnded(at=at))
-        else:
-            self._close(at)
 
     def _begin(self, head: WireHead, at: float) -> None:
         self._requests += 1
-        self.stage = Stage.EXCHANGE
+        self.stage = EXCHANGE
         self._wants_body = self._ended = False
         # HTTP/1.0 knows no chunks: the end of a stream is the end of its connection.
         self._chunked = head.http_version == "1.1"
@@ -249,7 +237,7 @@ class Connection:
         self._tell(
             HeadReceived(
                 at=at,
-                wall=self._wall,
+                wall=self._wall_now(at),
                 request_id=self._request_id(),
                 peer=self._peer,
                 scheme=self._scheme,
@@ -259,6 +247,10 @@ class Connection:
             )
         )
 
+    def _wall_now(self, at: float) -> float:
+        # A pipelined request may begin long after its bytes came.
+        return self._wall + (at - self._wall_at)
+
     def _request_id(self) -> str:
         return f"req_{(self._seed + self._requests * _STRIDE) & _MASK:016x}"
 
@@ -267,10 +259,9 @@ class Connection:
         if self.exchange is None:
             self._requests += 1
             self.exchange = Exchange(self.service)
-        self.stage = Stage.EXCHANGE
-        self._tell(
-            framing_refused(refusal, at=at, wall=self._wall, request_id=self._request_id(), peer=self._peer)
-        )
+        self.stage = EXCHANGE
+        wall, request_id = self._wall_now(at), self._request_id()
+        self._tell(framing_refused(refusal, at=at, wall=wall, request_id=request_id, peer=self._peer))
 
     def _balance(self) -> None:
         """Stop reading while what has come is more than may wait; read on once it is worked off."""
@@ -288,32 +279,42 @@ class Connection:
         if self.exchange is None:
             return
         for command in self.exchange.handle(event):
-            if isinstance(command, Respond):
-                self._out.append(Send(encode_head(command.status, command.headers) + command.body))
-                self._answered(command.close, event.at)
-            elif isinstance(command, ArmDeadline):
-                self._arm(command.when)
-            elif isinstance(command, ReadBody):
-                self._wants_body = True
-                # A caller whose body is here already does not wait for a 100 (RFC 9110, section 10.1.1).
-                if command.send_continue and not self._wire.buffered:
-                    self._out.append(Send(CONTINUE))
-            elif isinstance(command, StartStream):
-                self._start_stream(command)
-            elif isinstance(command, SendPart):
-                self._out.append(Send(encode_chunk(command.data) if self._chunked else command.data))
-            elif isinstance(command, EndStream):
-                if self._chunked:
-                    self._out.append(Send(LAST_CHUNK))
-                self._answered(self._closing, event.at)
-            elif isinstance(command, Abort):
-                self.stage = Stage.CLOSED
-                self.exchange = None
+            run = _OURS.get(type(command))
+            if run is None:
                 self._out.append(command)
             else:
-                self._out.append(command)
+                run(self, command, event.at)
 
-    def _start_stream(self, command: StartStream) -> None:
+    def _armed_by(self, command: ArmDeadline, at: float) -> None:
+        self._deadline = command.when
+
+    def _read_body(self, command: ReadBody, at: float) -> None:
+        self._wants_body = True
+        # A caller whose body is here already does not wait for a 100 (RFC 9110, section 10.1.1).
+        if command.send_continue and not self._wire.buffered:
+            self._out.append(Send(CONTINUE))
+
+    def _respond(self, command: Respond, at: float) -> None:
+        self._sent += len(command.body)
+        self._out.append(Send(encode_head(command.status, command.headers) + command.body))
+        self._answered(command.close, at)
+
+    def _send_part(self, command: SendPart, at: float) -> None:
+        self._sent += len(command.data)
+        self._out.append(Send(encode_chunk(command.data) if self._chunked else command.data))
+
+    def _end_stream(self, command: EndStream, at: float) -> None:
+        if self._chunked:
+            self._out.append(Send(LAST_CHUNK))
+        # The service may have begun to stop since the head of the stream went out.
+        self._answered(self._closing or self._draining, at)
+
+    def _aborted(self, command: Abort, at: float) -> None:
+        self.stage = CLOSED
+        self.exchange = None
+        self._out.append(command)
+
+    def _start_stream(self, command: StartStream, at: float) -> None:
         headers = command.headers
         if self._chunked:
             headers = (*headers, ("transfer-encoding", "chunked"))
@@ -331,30 +332,30 @@ class Connection:
                 # A request without a body, whose end nobody has asked for.
                 self._wire.next_event()
             self._wire.next_request()
-            self.stage = Stage.IDLE
-            self._arm(at + self.service.policy.limits.keep_alive_timeout)
+            self.stage = IDLE
+            self._deadline = at + self.service.policy.limits.keep_alive_timeout
         elif unread:
-            self.stage = Stage.LINGER
+            self.stage = LINGER
             self._drained = self._wire.buffered
-            self._arm(at + LINGER_SECONDS)
+            self._deadline = at + LINGER_SECONDS
         else:
             self._close(at)
 
     def _close(self, at: float) -> None:
         """Let what was sent go out, but not for ever."""
-        self.stage = Stage.CLOSED
+        self.stage = CLOSED
         self._out.append(Close())
-        self._arm(at + self.service.policy.limits.write_timeout)
+        self._deadline = at + self.service.policy.limits.write_timeout
 
     # What else happens.
 
     def _deadline_passed(self, event: DeadlinePassed) -> None:
-        if self.stage is Stage.CLOSED or (self._write_deadline and event.at >= self._write_deadline):
+        if self.stage is CLOSED or (self._write_deadline and event.at >= self._write_deadline):
             self._abort(event.at)
-        elif self.stage is Stage.EXCHANGE:
+        elif self.stage is EXCHANGE:
             self._tell(event)
             self._pump(event.at)
-        elif self.stage is Stage.HEAD:
+        elif self.stage is HEAD:
             limit = self.service.policy.limits.head_timeout
             told = f"the head of the request did not come within {limit:g} s"
             self._refused(RemoteProtocolError(408, "request_timeout", told), event.at)
@@ -366,13 +367,20 @@ class Connection:
         if self.exchange is not None:
             self._tell(PeerLeft(at=at))
         else:
-            self.stage = Stage.CLOSED
+            self.stage = CLOSED
             self._out.append(Abort())
 
     def _peer_left(self, event: PeerLeft) -> None:
         if self.exchange is not None:
             self._tell(event)
-        self.stage = Stage.CLOSED
+        self.stage = CLOSED
+
+    def _crashed(self, event: Crashed) -> None:
+        self._tell(event)
+        if self.exchange is not None:
+            # It was the answer that broke, so that there is none.
+            self._aborted(Abort(), event.at)
+        self._pump(event.at)
 
     def _shut_down(self, event: ShutdownAsked) -> None:
         self._draining = True
@@ -380,3 +388,25 @@ class Connection:
             self._tell(event)
         elif event.now:
             self._close(event.at)
+
+
+# What a connection does itself: with events, before its exchange hears of them; with commands, instead of its driver.
+_OWN: dict[type, Callable[[Connection, Any], None]] = {
+    BytesReceived: Connection._bytes,
+    DeadlinePassed: Connection._deadline_passed,
+    PeerLeft: Connection._peer_left,
+    WritingPaused: Connection._writing_paused,
+    WritingResumed: Connection._writing_resumed,
+    ShutdownAsked: Connection._shut_down,
+    ListenersClosed: Connection._listeners_closed,
+    Crashed: Connection._crashed,
+}
+_OURS: dict[type, Callable[[Connection, Any, float], None]] = {
+    ArmDeadline: Connection._armed_by,
+    ReadBody: Connection._read_body,
+    Respond: Connection._respond,
+    StartStream: Connection._start_stream,
+    SendPart: Connection._send_part,
+    EndStream: Connection._end_stream,
+    Abort: Connection._aborted,
+}

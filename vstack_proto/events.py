@@ -218,6 +218,14 @@ AnyAnswered = (
     | MetricsRendered
 )
 ExchangeEvent = (
-    HeadReceived | FramingRefused | BodyReceived | BodyEnded | AnyAnswered | PeerLeft | DeadlinePassed | ShutdownAsked | Crashed
+    HeadReceived
+    | FramingRefused
+    | BodyReceived
+    | BodyEnded
+    | AnyAnswered
+    | PeerLeft
+    | DeadlinePassed
+    | ShutdownAsked
+    | Crashed
 )
 AnyEvent = ExchangeEvent | BytesReceived | WritingPaused | WritingResumed | ListenersClosed

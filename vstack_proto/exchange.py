@@ -1,13 +1,13 @@
 """One request, from its head to its answer: the table of what may happen, and what is done then.
 
-``RULES`` is the whole life of an exchange: phase x event -> what runs, and the phases it may lead to. Nothing else moves
-the phase. What runs stands in ``intake_steps`` (head to body) and ``analysis_steps`` (body to answer).
+``RULES`` is the whole life of an exchange: phase x event -> what runs, and the phases it may lead to. Nothing else
+moves the phase. What runs stands in ``intake_steps`` (head to body) and ``analysis_steps`` (body to answer).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from vstack_proto.analysis_steps import AnalysisSteps
 from vstack_proto.commands import Commands
@@ -57,12 +57,12 @@ class Exchange(AnalysisSteps):
         rule_here = _ROWS[was].get(type(event))
         if rule_here is None:
             raise LocalProtocolError(f"{type(event).__name__} while waiting for {was.name}")
-        run, leads_to = rule_here
-        if isinstance(event, Answered) and was is not Phase.DONE:
-            if event.ticket != state.waiting:
-                raise LocalProtocolError(f"{type(event).__name__} for ticket {event.ticket}, not {state.waiting}")
-            # A follower's ticket is answered twice: that it follows, and how it ended.
-            if was is not Phase.FLIGHT:
+        run, leads_to, answers = rule_here
+        if answers is not None:
+            ticket = cast("Answered", event).ticket
+            if ticket != state.waiting:
+                raise LocalProtocolError(f"{type(event).__name__} for ticket {ticket}, not {state.waiting}")
+            if answers:
                 state.waiting = 0
         try:
             commands = run(self, event)
@@ -85,9 +85,8 @@ def rule(kind: type[E], run: Callable[[Exchange, E], Commands], *leads_to: Phase
 P, X = Phase, Exchange
 
 _AFTER_QUOTA = (P.BODY, P.READINESS, P.METRICS, P.DONE)
-_AFTER_KEY = (P.PENALTY, P.QUOTA, *_AFTER_QUOTA)
+_AFTER_KEY = (P.QUOTA, *_AFTER_QUOTA)
 _AFTER_FLIGHT = (P.MODEL, P.DONE)
-_AFTER_DECODE = (P.CACHE, P.FLIGHT, P.DONE)
 
 
 def _row(phase: Phase, *rules: tuple[type[Event], Rule]) -> Row:
@@ -122,16 +121,16 @@ RULES: dict[Phase, Row] = {
         rule(HeadReceived, X._head, P.KEY, *_AFTER_KEY),
         rule(FramingRefused, X._not_a_request, P.DONE),
     ),
-    P.KEY: _row(P.KEY, rule(KeyChecked, X._key_checked, *_AFTER_KEY)),
+    P.KEY: _row(P.KEY, rule(KeyChecked, X._key_checked, P.PENALTY, *_AFTER_KEY)),
     P.PENALTY: _row(P.PENALTY, rule(QuotaAnswered, X._penalty_answered, P.DONE)),
     P.QUOTA: _row(P.QUOTA, rule(QuotaAnswered, X._quota_answered, *_AFTER_QUOTA)),
     P.BODY: _row(
         P.BODY,
         rule(BodyReceived, X._body, P.BODY, P.DONE),
-        rule(BodyEnded, X._body_ended, P.ALIAS, *_AFTER_DECODE),
+        rule(BodyEnded, X._body_ended, P.ALIAS, P.FLIGHT, P.DONE),
         rule(FramingRefused, X._bad_body, P.DONE),
     ),
-    P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, *_AFTER_DECODE)),
+    P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, P.CACHE, P.DONE)),
     P.CACHE: _row(P.CACHE, rule(CacheAnswered, X._cache_answered, P.FLIGHT, P.DONE)),
     P.FLIGHT: _row(P.FLIGHT, rule(FlightJoined, X._flight_joined, P.FOLLOW, *_AFTER_FLIGHT)),
     P.FOLLOW: _row(
@@ -164,4 +163,14 @@ RULES: dict[Phase, Row] = {
     ),
 }
 
-_ROWS: tuple[Row, ...] = tuple(RULES[phase] for phase in Phase)
+
+def _answers(phase: Phase, kind: type[Event]) -> bool | None:
+    """Whether an event settles the awaited ticket; None where it answers none, or comes too late to matter."""
+    if phase is Phase.DONE or not issubclass(kind, Answered):
+        return None
+    # A follower's ticket is answered twice: that it follows, and how it ended.
+    return phase is not Phase.FLIGHT
+
+
+# The table as ``handle`` reads it.
+_ROWS = tuple({kind: (*found, _answers(phase, kind)) for kind, found in RULES[phase].items()} for phase in Phase)

@@ -29,11 +29,18 @@ from vstack_proto.events import (
 from vstack_proto.limits import MAX_BODY_BYTES, too_large
 from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, accepted
 from vstack_proto.replies import Replies
-from vstack_proto.state import Phase
+from vstack_proto.state import BODY, KEY, METRICS, PENALTY, QUOTA, READINESS
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 # W3C Trace Context, section 3.2: version, trace-id, parent-id, flags.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_OFFERS = (JSON, PROBLEM, EVENTS)
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether a ``Content-Type`` field means JSON: ``application/json``, or any type that is built on it."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind in ("", JSON) or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class IntakeSteps(Replies):
@@ -43,20 +50,17 @@ class IntakeSteps(Replies):
 
     def _head(self, event: HeadReceived) -> Commands:
         state, policy = self.state, self.service.policy
-        fields = event.head.fields
+        head = event.head
+        state.fields = fields = head.fields
         state.method = event.method
-        state.path = event.head.path
-        state.query = event.head.query
+        state.path = head.path
+        state.query = head.query
         state.wall = event.wall
         state.started = event.at
-        state.keep_alive = event.head.keep_alive
-        state.content_length = event.head.content_length
-        state.expects_continue = event.head.expects_continue
-        state.unread = event.head.chunked or bool(event.head.content_length)
-        state.accept = fields.get("accept", "")
-        state.if_none_match = fields.get("if-none-match", "")
-        state.content_type = fields.get("content-type", "")
-        state.content_encoding = fields.get("content-encoding", "")
+        state.keep_alive = head.keep_alive
+        state.content_length = head.content_length or 0
+        state.expects_continue = head.expects_continue
+        state.unread = head.chunked or state.content_length > 0
         asked = fields.get("x-request-id", "")
         state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else event.request_id
         if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
@@ -65,10 +69,9 @@ class IntakeSteps(Replies):
         state.secure = event.scheme == "https" or (
             fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)
         )
-        origin = fields.get("origin", "")
-        if origin and policy.cors_origins and (origin in policy.cors_origins or "*" in policy.cors_origins):
-            state.origin = origin
-            if event.method == "OPTIONS" and "access-control-request-method" in fields:
+        if policy.cors_origins and not policy.cors_origins.isdisjoint((fields.get("origin"), "*")):
+            state.origin = fields.get("origin", "")
+            if state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
                 return self._preflight()
         return self._find_route(event)
 
@@ -90,7 +93,7 @@ class IntakeSteps(Replies):
         if match.route.public:
             return (self._arm(), *self._serve())
         if policy.require_auth or event.credential is not None:
-            state.phase = Phase.KEY
+            state.phase = KEY
             return self._arm(), CheckKey(self._next_ticket(), event.credential)
         return (self._arm(), *self._take_quota())
 
@@ -115,11 +118,14 @@ class IntakeSteps(Replies):
         if not event.loaded:
             told = "this service requires a key and has none loaded; its operator sets VSTACK_API_KEYS"
             raise RemoteProtocolError(500, "auth_misconfigured", told)
-        state.phase = Phase.PENALTY
+        state.phase = PENALTY
         return (TakeQuota(self._next_ticket(), "auth_failures", f"addr:{state.address}"),)
 
     def _penalty_answered(self, event: QuotaAnswered) -> Commands:
+        state = self.state
         if event.verdict == "refused":
+            state.limit, state.remaining = event.limit, 0
+            state.reset, state.window = event.reset, event.window
             told = f"too many requests with a missing or wrong key from this address: {event.limit} are allowed"
             raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
         told = "a valid key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
@@ -129,7 +135,7 @@ class IntakeSteps(Replies):
         state = self.state
         if not self.service.policy.quota:
             return self._serve()
-        state.phase = Phase.QUOTA
+        state.phase = QUOTA
         key = f"key:{state.caller}" if state.caller else f"addr:{state.address}"
         return (TakeQuota(self._next_ticket(), "requests", key),)
 
@@ -154,11 +160,11 @@ class IntakeSteps(Replies):
         if endpoint == "livez":
             return self._finish(200, (("content-type", JSON), NO_STORE), service.health.body)
         if endpoint == "readyz":
-            state.phase = Phase.READINESS
+            state.phase = READINESS
             return (CheckReadiness(self._next_ticket()),)
         if endpoint == "metrics":
-            state.phase = Phase.METRICS
-            return (RenderMetrics(self._next_ticket(), state.accept),)
+            state.phase = METRICS
+            return (RenderMetrics(self._next_ticket(), state.fields.get("accept", "")),)
         if endpoint == "openapi":
             return self._serve_document(service.openapi)
         if endpoint == "docs":
@@ -178,24 +184,32 @@ class IntakeSteps(Replies):
         """Refuse what the head alone shows to be useless, before a byte of the body is read."""
         state, limits = self.state, self.service.policy.limits
         self.service.catalogue.get(state.pattern)
-        kind = state.content_type.partition(";")[0].strip().lower()
-        if kind and kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+        kind = state.fields.get("content-type", JSON)
+        if kind != JSON and not _is_json(kind):
             told = f"the body is {kind[:100]}; send JSON with 'Content-Type: application/json'"
             raise RemoteProtocolError(415, "unsupported_media_type", told)
-        state.content_encoding = state.content_encoding.strip().lower().replace("identity", "")
-        if state.content_encoding and state.content_encoding not in SUPPORTED:
-            told = f"Content-Encoding {state.content_encoding[:100]!r}; {', '.join(SUPPORTED)} or none are read"
-            raise RemoteProtocolError(415, "unsupported_media_type", told)
-        if (state.content_length or 0) > limits.max_body_bytes:
-            raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length or 0, MAX_BODY_BYTES)
-        chosen = accepted(state.accept, (JSON, PROBLEM, EVENTS))
+        if "content-encoding" in state.fields:
+            self._check_encoding(state.fields["content-encoding"])
+        if state.content_length > limits.max_body_bytes:
+            raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length, MAX_BODY_BYTES)
+        chosen = accepted(state.fields.get("accept", ""), _OFFERS)
         if chosen is None:
             told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
             raise RemoteProtocolError(406, "not_acceptable", told)
         state.streams = chosen == EVENTS
-        state.phase = Phase.BODY
+        state.phase = BODY
         state.body_started = state.started
         return ArmDeadline(self._body_deadline(state.started)), ReadBody(state.expects_continue)
+
+    def _check_encoding(self, asked: str) -> None:
+        encoding = asked.strip().lower()
+        # An empty list of codings is sound (RFC 9110, section 5.6.1).
+        if encoding in ("", "identity"):
+            return
+        if encoding not in SUPPORTED:
+            told = f"Content-Encoding {asked[:100]!r}; {', '.join(SUPPORTED)} or none are read"
+            raise RemoteProtocolError(415, "unsupported_media_type", told)
+        self.state.content_encoding = encoding
 
     def _body(self, event: BodyReceived) -> Commands:
         state, limits = self.state, self.service.policy.limits

@@ -62,7 +62,7 @@ def answer(pattern: Pattern[Any, Any], trace: Any) -> dict[str, Any]:
     state = AnalysisState(
         pattern=pattern.name, mode="quick", model=OFFLINE, trace=b"", run_id=run_id(REQUEST_ID, wall), wall=wall
     )
-    done = Analysis[Any](pattern, state, trace).begin(0.0)
+    done = Analysis(pattern, state, trace).begin(0.0)
     assert isinstance(done, Concluded), "the signals alone ask no model"
     detection = concise(msgspec.json.decode(done.detection, type=pattern.detection), short=True)
     return {"pattern": pattern.name, "mode": "quick", "model": OFFLINE, "detection": detection, "cached": False}

@@ -31,15 +31,18 @@ from vstack_proto.commands import (
     SendPart,
     StartStream,
 )
+from vstack_proto.docs_style import DOCS_POLICY
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import Crashed, DeadlinePassed, PeerLeft, ShutdownAsked
 from vstack_proto.framing import Headers
 from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, names
 from vstack_proto.outcomes import outcome_of
 from vstack_proto.service import Service
-from vstack_proto.state import Phase, State
+from vstack_proto.state import BODY, DONE, HEAD, State
 
 _EXPOSED = "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-Cache, Retry-After"
+_ALWAYS = (*SECURITY, CONTENT_POLICY)
+_DOCS = (*SECURITY, ("content-security-policy", DOCS_POLICY))
 
 
 class Replies:
@@ -55,15 +58,16 @@ class Replies:
         """
         self.service = service
         self.state = State() if state is None else state
-        # A short cut past decoding ``state.analysis.trace`` again; an exchange that is continued elsewhere does without.
+        # A short cut past decoding ``state.analysis.trace`` again; an exchange continued elsewhere does without.
         self.trace: msgspec.Struct | None = None
 
     def refuse(self, refusal: RemoteProtocolError, at: float) -> Commands:
         """Answer with an error and end the exchange."""
         headers: Headers = ()
         extra = dict(refusal.extra)
-        if "allow" in extra:
-            headers = (("allow", extra["allow"]),)
+        if refusal.status == 405:
+            # RFC 9110, section 15.5.6: what is allowed must be told, also where a method (CONNECT) fits no path.
+            headers = (("allow", extra.get("allow", "GET, HEAD, POST")),)
         if "retry_after" in extra:
             # Rounded up: who waits exactly so long must not be refused again.
             seconds = max(1, math.ceil(extra["retry_after"]))
@@ -72,14 +76,15 @@ class Replies:
         if refusal.status == 401:
             headers = (("www-authenticate", 'Bearer realm="vstack"'),)
         state = self.state
-        as_problem = names(state.accept, PROBLEM)
+        as_problem = names(state.fields.get("accept", ""), PROBLEM)
         kind, body = error_body(refusal.status, refusal.code, refusal.message, state.request_id, extra, as_problem)
         return self._finish(refusal.status, (("content-type", kind), NO_STORE, *headers), body, refusal.code)
 
     def _serve_document(self, page: Document) -> Commands:
         """Answer with a page that does not change, or with 304 to who has it already."""
         caching = (("etag", page.etag), REVALIDATE)
-        if page.etag in self.state.if_none_match or self.state.if_none_match.strip() == "*":
+        known = self.state.fields.get("if-none-match", "")
+        if page.etag in known or known.strip() == "*":
             return self._finish(304, caching, b"")
         return self._finish(200, (("content-type", page.content_type), *caching), page.body)
 
@@ -87,7 +92,7 @@ class Replies:
         """The answer, what gives back that which is held, and the record; the exchange is done."""
         state = self.state
         release = self._release() if state.waiting or state.flight else ()
-        state.phase = Phase.DONE
+        state.phase = DONE
         state.body = []
         reply: tuple[AnyCommand, ...]
         if state.streaming:
@@ -100,52 +105,42 @@ class Replies:
 
     def _response(self, status: int, headers: Headers, body: bytes) -> Respond:
         state = self.state
+        close = state.draining or state.unread or not state.keep_alive
         # 204 and 304 have no body, hence no length (RFC 9110, section 8.6).
-        length = () if status in (204, 304) else (("content-length", str(len(body))),)
-        close = self._closes()
-        return Respond(
-            status,
-            (*headers, *length, *self._common(close)),
-            b"" if state.method == "HEAD" else body,
-            close,
-        )
+        if status != 204 and status != 304:
+            headers = (*headers, ("content-length", str(len(body))))
+        return Respond(status, self._completed(headers, close), b"" if state.method == "HEAD" else body, close)
 
     def _open_stream(self, more: Headers = ()) -> Commands:
         """The head of an answer in server-sent events."""
         state = self.state
         state.streaming = True
-        close = self._closes()
-        headers = (("content-type", EVENTS), NO_STORE, *more, *self._common(close))
-        return (StartStream(200, headers, close),)
+        close = state.draining or state.unread or not state.keep_alive
+        return (StartStream(200, self._completed((("content-type", EVENTS), NO_STORE, *more), close), close),)
 
-    def _closes(self) -> bool:
-        """Whether the connection ends with this answer: a body that is not read leaves it in no known state."""
+    def _completed(self, headers: Headers, close: bool) -> Headers:
+        """An answer's own headers and those that every answer carries; ``close`` where its connection ends with it."""
         state = self.state
-        return state.draining or state.unread or not state.keep_alive
-
-    def _common(self, close: bool) -> Headers:
-        """What every answer carries."""
-        state = self.state
-        headers: Headers = (
+        headers = (
+            *headers,
             ("date", http_date(int(state.wall))),
             ("x-request-id", state.request_id),
-            *SECURITY,
-            *(() if state.endpoint == "docs" else (CONTENT_POLICY,)),
+            *(_DOCS if state.endpoint == "docs" else _ALWAYS),
         )
         if state.limit >= 0:
-            headers = (*headers, *self._quota_headers())
+            headers += self._quota_headers()
         if state.secure:
-            headers = (*headers, STRICT_TRANSPORT)
+            headers += (STRICT_TRANSPORT,)
         if state.origin:
             allowed = "*" if "*" in self.service.policy.cors_origins else state.origin
-            headers = (
-                *headers,
+            headers += (
                 ("access-control-allow-origin", allowed),
                 ("access-control-expose-headers", _EXPOSED),
                 ("vary", "Origin"),
             )
         if close:
-            headers = (*headers, ("connection", "close"))
+            # A body that is not read leaves its connection in no known state.
+            headers += (("connection", "close"),)
         return headers
 
     def _quota_headers(self) -> Headers:
@@ -156,7 +151,7 @@ class Replies:
         )
         if not self.service.policy.ietf_headers:
             return headers
-        # draft-ietf-httpapi-ratelimit-headers-10: a policy by name, with quota (q), window (w), remaining (r), reset (t).
+        # draft-ietf-httpapi-ratelimit-headers-10: a named policy with its quota (q), window (w), rest (r), reset (t).
         return (
             *headers,
             ("ratelimit-policy", f'"default";q={state.limit};w={math.ceil(state.window)}'),
@@ -165,40 +160,44 @@ class Replies:
 
     def _record(self, status: int, code: str) -> Record:
         state = self.state
-        analysis, usage = state.analysis, None
-        if analysis is not None:
-            usage = analysis.usage
         outcome = ""
         if state.endpoint == "analyze":
             outcome = outcome_of(code) if code else "ok"
-        known = state.pattern in self.service.catalogue.patterns
-        return Record(
-            surface="rest",
-            request_id=state.request_id,
-            method=state.method,
-            path=state.path,
-            route=state.route,
-            status=status,
-            outcome=outcome,
-            pattern=state.pattern if known else "other",
-            mode=state.mode or "other",
-            started=state.started,
-            caller=state.caller,
-            trace_id=state.trace_id,
-            model=state.model,
-            cache=state.cache,
-            code=code,
-            calls=analysis.calls if analysis is not None else 0,
-            input_tokens=usage.input_tokens if usage is not None else 0,
-            output_tokens=usage.output_tokens if usage is not None else 0,
-            cost_usd=usage.cost_usd if usage is not None else 0.0,
+        # By position: twenty names would cost more than the rest of the answer.
+        record = Record(
+            "rest",
+            state.request_id,
+            state.method,
+            state.path,
+            state.route,
+            status,
+            outcome,
+            state.pattern if state.pattern in self.service.catalogue.patterns else "other",
+            state.mode or "other",
+            state.started,
+            state.caller,
+            state.trace_id,
+            state.model,
+            state.cache,
+            code,
+        )
+        if state.analysis is None:
+            return record
+        usage = state.analysis.usage
+        return msgspec.structs.replace(
+            record,
+            calls=state.analysis.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=usage.cost_usd,
         )
 
     def _release(self) -> Commands:
-        """Give back what is held: a running call, a place in a flight."""
+        """Give back what is held: a question that is still open, a place in a flight."""
         state = self.state
         held: Commands = ()
-        if state.phase is Phase.MODEL and state.waiting:
+        # Also for a store that is asked: its answer must not reach the next exchange of the connection.
+        if state.waiting and state.waiting != state.flight:
             held = (CancelCall(state.waiting),)
         if state.flight:
             held = (*held, LeaveFlight(state.flight, state.key))
@@ -219,18 +218,18 @@ class Replies:
         return ArmDeadline(self._last_moment)
 
     def _left(self, event: PeerLeft) -> Commands:
-        began = self.state.phase is not Phase.HEAD
+        began = self.state.phase is not HEAD
         release = self._release()
-        self.state.phase = Phase.DONE
+        self.state.phase = DONE
         # 499 is what proxies log for a caller who left; it is never sent.
         return (*release, Abort(), *((self._record(499, "cancelled"),) if began else ()))
 
     def _too_late(self, event: DeadlinePassed) -> Commands:
         state, limits = self.state, self.service.policy.limits
-        if state.phase is Phase.HEAD:
-            state.phase = Phase.DONE
+        if state.phase is HEAD:
+            state.phase = DONE
             return (Abort(),)
-        if state.phase is Phase.BODY and event.at < self._last_moment:
+        if state.phase is BODY and event.at < self._last_moment:
             told = (
                 f"the body stopped coming after {state.received} bytes; at most {limits.body_timeout:g} s may pass "
                 f"without progress, and {limits.min_body_rate} bytes a second are the least"
@@ -247,15 +246,15 @@ class Replies:
         state.draining = True
         if not event.now:
             return ()
-        if state.phase is Phase.HEAD:
-            state.phase = Phase.DONE
+        if state.phase is HEAD:
+            state.phase = DONE
             return (Abort(),)
         told = "the service is stopping; send the request to another replica, or again in a moment"
         return self.refuse(RemoteProtocolError(503, "draining", told, retry_after=1), event.at)
 
     def _crashed(self, event: Crashed) -> Commands:
-        if self.state.phase is Phase.HEAD:
-            self.state.phase = Phase.DONE
+        if self.state.phase is HEAD:
+            self.state.phase = DONE
             return (Abort(),)
         told = "a fault of the service; it has been logged under this request id"
         return self.refuse(RemoteProtocolError(500, "internal_error", told), event.at)

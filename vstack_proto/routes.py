@@ -93,7 +93,9 @@ class RouteTable:
                 allow = ", ".join(sorted({*by_method, *(("HEAD",) if "GET" in by_method else ())}))
                 raise RemoteProtocolError(405, "method_not_allowed", f"{path} takes {allow}, not {method}", allow=allow)
             return Match(route, name)
-        raise RemoteProtocolError(404, "not_found", f"there is nothing at {path[:200]}; see /openapi.json for what there is")
+        raise RemoteProtocolError(
+            404, "not_found", f"there is nothing at {path[:200]}; see /openapi.json for what there is"
+        )
 
 
 def _shapes(path: str) -> Iterable[tuple[tuple[str, ...], str]]:

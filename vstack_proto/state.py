@@ -40,6 +40,10 @@ class Phase(enum.IntEnum):
     """Nothing: the answer has been given."""
 
 
+# As names of their own: looking a member up on its class costs more than the step it stands in.
+HEAD, KEY, PENALTY, QUOTA, BODY, ALIAS, CACHE, FLIGHT, FOLLOW, MODEL, READINESS, METRICS, DONE = Phase
+
+
 class State(msgspec.Struct):
     """The memory of an exchange.
 
@@ -55,6 +59,7 @@ class State(msgspec.Struct):
         caller: Name of the caller's key, or empty.
         secure: Whether the caller came over TLS.
         origin: The ``Origin`` that is answered to, or empty.
+        fields: The request's header fields, without what proves who calls.
         unread: Whether a body is announced and not read to its end.
         limit, remaining, reset, window: The quota as it was answered; ``limit`` -1 where none applies.
         body: The body as it came, and after its end the one decoded chunk.
@@ -77,11 +82,9 @@ class State(msgspec.Struct):
     method: str = ""
     path: str = ""
     query: str = ""
-    accept: str = ""
-    if_none_match: str = ""
-    content_type: str = ""
+    fields: dict[str, str] = {}
     content_encoding: str = ""
-    content_length: int | None = None
+    content_length: int = 0
     expects_continue: bool = False
     unread: bool = False
     keep_alive: bool = False

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["AnalysisError", "analyze", "analyze_async", "build_app"]
+if TYPE_CHECKING:
+    from vstack_runtime.asgi import build_app
+    from vstack_runtime.embedding import serve
+    from vstack_runtime.library import AnalysisError, analyze, analyze_async
+    from vstack_runtime.settings import Settings, SettingsError
+
+__all__ = ["AnalysisError", "Settings", "SettingsError", "analyze", "analyze_async", "build_app", "serve"]
 
 _HOMES = {
     "AnalysisError": "vstack_runtime.library",
+    "Settings": "vstack_runtime.settings",
+    "SettingsError": "vstack_runtime.settings",
     "analyze": "vstack_runtime.library",
     "analyze_async": "vstack_runtime.library",
     "build_app": "vstack_runtime.asgi",
+    "serve": "vstack_runtime.embedding",
 }
 
 

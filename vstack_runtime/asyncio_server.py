@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
-import structlog
+import anyio
 
-from vstack_proto.commands import Command
+from vstack_proto.commands import Asking, Command
 from vstack_proto.events import (
+    Answered,
     BytesReceived,
     DeadlinePassed,
-    ExchangeEvent,
     ListenersClosed,
     PeerLeft,
     ShutdownAsked,
@@ -21,20 +22,17 @@ from vstack_proto.events import (
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
-from vstack_runtime.stopping import Stopping
-
-_log = structlog.get_logger("vstack")
+from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
 class _Line(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_closed", "_deadline", "_driving", "_loop", "_server", "_tasks", "_timer", "_transport")
+    __slots__ = ("_closed", "_deadline", "_driving", "_loop", "_server", "_timer", "_transport")
 
     def __init__(self, server: AsyncioServer) -> None:
         self._server = server
         self._loop = server.loop
-        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._closed = False
@@ -42,7 +40,7 @@ class _Line(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         secure = transport.get_extra_info("sslcontext") is not None
         self._driving = Driving(
@@ -110,20 +108,11 @@ class _Line(asyncio.Protocol):
         else:
             self._driving.feed(DeadlinePassed(at=now))
 
-    def start(self, command: Command, ticket: int) -> None:
-        task = self._loop.create_task(self._perform(command))
-        self._tasks[ticket] = task
-        task.add_done_callback(lambda done: self._tasks.pop(ticket, None))
+    def start(self, command: Asking, answered: Callable[[Answered], None]) -> Callable[[], object]:
+        return self._server.spawn(command, answered).cancel
 
-    def cancel(self, ticket: int) -> None:
-        task = self._tasks.pop(ticket, None)
-        if task is not None:
-            task.cancel()
-
-    async def _perform(self, command: Command) -> None:
-        answer = await self._server.performer.perform(command)
-        if answer is not None:
-            self._driving.feed(cast(ExchangeEvent, answer))
+    def see_to(self, command: Command) -> None:
+        self._server.spawn(command)
 
     def tell(self, event: ShutdownAsked | ListenersClosed) -> None:
         """News of the server."""
@@ -141,8 +130,8 @@ class AsyncioServer:
         self.engine = engine
         self.loop = asyncio.get_running_loop()
         self.performer = Performer(engine, self.loop.time)
-        self.port = 0
         self._lines: set[_Line] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._draining = False
 
@@ -170,6 +159,19 @@ class AsyncioServer:
         for line in list(self._lines):
             line.tell(event)
 
+    def spawn(self, command: Command, answered: Callable[[Answered], None] | None = None) -> asyncio.Task[None]:
+        """Perform a command that takes waiting."""
+        task = self.loop.create_task(self._perform(command, answered))
+        # The event loop itself holds tasks only weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _perform(self, command: Command, answered: Callable[[Answered], None] | None) -> None:
+        answer = await self.performer.perform(command)
+        if answer is not None and answered is not None:
+            answered(answer)
+
     async def wait_closed(self, seconds: float) -> bool:
         """Wait until no connection is left; False where that takes longer than ``seconds``."""
         self._all_closed.clear()
@@ -182,9 +184,20 @@ class AsyncioServer:
             return False
         return True
 
+    async def end(self) -> None:
+        """Close what connections are left, and let what is being stored be stored."""
+        for line in list(self._lines):
+            line.abort()
+        await self.wait_closed(FLUSH_SECONDS)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FLUSH_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
 
 async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
-    """Serve until ``stopping`` says otherwise, then drain.
+    """Serve until ``stopping`` says otherwise, then drain. Cancelling it ends it without patience.
 
     Args:
         engine: What the process is made of.
@@ -196,23 +209,31 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         OSError: The address cannot be listened at.
     """
     server = AsyncioServer(engine)
-    loop = server.loop
-    listener = await loop.create_server(server.line, host, port, backlog=2048)
-    server.port = listener.sockets[0].getsockname()[1]
-    engine.status = "ready"
-    stopping.listening(server.port)
-    async with asyncio.TaskGroup() as tasks:
-        reloading = tasks.create_task(_reload_keys(engine))
+    listener = await server.loop.create_server(server.line, host, port, backlog=BACKLOG)
+    reloading = server.loop.create_task(_reload_keys(engine))
+    try:
+        engine.status = "ready"
+        stopping.listening(listener.sockets[0].getsockname()[1])
         await stopping.wait()
-        engine.drain()
-        server.tell_all(ShutdownAsked(at=loop.time()))
-        await stopping.pause(engine.settings.drain_delay)
+        await _drain(server, listener, stopping)
+    finally:
         listener.close()
-        server.tell_all(ListenersClosed(at=loop.time()))
-        if stopping.now or not await stopping.unless_now(server.wait_closed(engine.settings.limits.request_timeout)):
-            server.tell_all(ShutdownAsked(at=loop.time(), now=True))
-            await server.wait_closed(2.0)
-        reloading.cancel()
+        with anyio.CancelScope(shield=True):
+            reloading.cancel()
+            await asyncio.gather(reloading, return_exceptions=True)
+            await server.end()
+
+
+async def _drain(server: AsyncioServer, listener: asyncio.Server, stopping: Stopping) -> None:
+    settings, clock = server.engine.settings, server.loop.time
+    server.engine.drain()
+    server.tell_all(ShutdownAsked(at=clock()))
+    await stopping.pause(settings.drain_delay)
+    listener.close()
+    server.tell_all(ListenersClosed(at=clock()))
+    if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
+        server.tell_all(ShutdownAsked(at=clock(), now=True))
+        await server.wait_closed(FLUSH_SECONDS)
 
 
 async def _reload_keys(engine: Engine) -> None:

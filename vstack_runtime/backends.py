@@ -79,6 +79,9 @@ class ModelReply(Protocol):
         ...
 
 
+FailureKind = Literal["unavailable", "overloaded", "late", "refused", "truncated", "rejected"]
+
+
 class ProviderError(Exception):
     """A model call came to nothing.
 
@@ -87,20 +90,24 @@ class ProviderError(Exception):
         message: For the caller; must hold no secret.
         retry_after: Seconds, where the provider named them.
         usage: What was used all the same.
+        status: What the service answered over HTTP, if it did.
     """
 
     def __init__(
         self,
-        kind: Literal["unavailable", "refused", "truncated", "rejected"],
+        kind: FailureKind,
         message: str,
         retry_after: float | None = None,
         usage: Usage = Usage(),  # noqa: B008 - frozen
+        *,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.kind: Literal["unavailable", "refused", "truncated", "rejected"] = kind
+        self.kind: FailureKind = kind
         self.message = message
         self.retry_after = retry_after
         self.usage = usage
+        self.status = status
 
 
 class Provider(Protocol):
@@ -114,8 +121,8 @@ class Provider(Protocol):
     name: str
     default_model: str
 
-    async def ask(self, request: ModelRequest, timeout: float) -> ModelReply:
-        """Ask a model; ``timeout`` is what is left of the request's deadline, in seconds.
+    async def ask(self, request: ModelRequest, within: float) -> ModelReply:
+        """Ask a model; ``within`` is what is left of the request's deadline, in seconds.
 
         A cancelled call must close what it holds.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import structlog
 
@@ -11,6 +12,7 @@ from vstack_proto.commands import (
     Abort,
     AnyCommand,
     ArmDeadline,
+    Asking,
     CancelCall,
     Close,
     Command,
@@ -19,10 +21,11 @@ from vstack_proto.commands import (
     Send,
 )
 from vstack_proto.connection import Connection
-from vstack_proto.events import AnyEvent, Crashed, ExchangeEvent
+from vstack_proto.events import Answered, AnyEvent, Crashed, ExchangeEvent
+from vstack_proto.exchange import Exchange
 from vstack_runtime.engine import Engine
 from vstack_runtime.logs import bind_request_id
-from vstack_runtime.performer import LATER, Outcome, Performer
+from vstack_runtime.performer import LATER, Performer
 
 _log = structlog.get_logger("vstack")
 
@@ -54,12 +57,12 @@ class Line(Protocol):
         """Call for a deadline at ``when``, in place of any earlier one."""
         ...
 
-    def start(self, command: Command, ticket: int) -> None:
-        """Perform a command in a task of its own, and tell its answer."""
+    def start(self, command: Asking, answered: Callable[[Answered], None]) -> Callable[[], object]:
+        """Perform a command in a task of its own, and hand its answer over; returns what cancels the task."""
         ...
 
-    def cancel(self, ticket: int) -> None:
-        """Cancel the task of a ticket."""
+    def see_to(self, command: Command) -> None:
+        """Perform a command that nobody waits for, even if the connection ends meanwhile."""
         ...
 
 
@@ -75,42 +78,64 @@ class Driving:
             peer: Address at the other end.
             scheme: ``http`` or ``https``.
         """
-        # Ids must not be guessable from one another only as far as logs go; they guard nothing.
+        # Ids only tell requests apart in logs; they guard nothing, so that they may be guessed.
         self.machine = Connection(engine.service, peer=peer, scheme=scheme, seed=random.getrandbits(64))
-        self._engine = engine
         self._performer = performer
         self._line = line
-        self._carry_out(self.machine.opened(performer.clock()), performer.clock(), [])
+        self._todo: list[AnyEvent] = []
+        # What runs in tasks for the exchange that ``_asker`` is, by ticket: how to cancel it.
+        self._calls: dict[int, Callable[[], object]] = {}
+        self._asker: Exchange | None = None
+        at = performer.clock()
+        self._carry_out(self.machine.opened(at), at)
 
     def tell(self, event: ExchangeEvent) -> None:
         """Feed an answer that came later."""
         self.feed(event)
 
     def feed(self, event: AnyEvent) -> None:
-        """Feed an event, carry out what comes back, and go on with the answers until there is nothing to do."""
-        todo: list[AnyEvent] = [event]
-        for one in todo:
-            self._carry_out(self._handle(one), one.at, todo)
+        """Feed an event, carry out what comes back, and go on with the answers until there is nothing to do.
+
+        Carrying out may bring further events (a transport says at once that a peer does not read): they wait their
+        turn, so that no command is overtaken by those of a later event.
+        """
+        todo = self._todo
+        todo.append(event)
+        if len(todo) > 1:
+            return
+        try:
+            for one in todo:
+                commands = self._handle(one)
+                if self._calls and self.machine.exchange is not self._asker:
+                    self._drop_calls()
+                self._carry_out(commands, one.at)
+                while self.machine.held and one is todo[-1]:
+                    self._carry_out(self._go_on(one.at), one.at)
+        finally:
+            todo.clear()
 
     def _handle(self, event: AnyEvent) -> tuple[AnyCommand, ...]:
         try:
             return self.machine.handle(event)
         except Exception:
-            exchange = self.machine.exchange
-            bind_request_id(exchange.state.request_id if exchange is not None else "")
-            _log.exception("an exchange crashed", met=type(event).__name__)
-            if isinstance(event, Crashed):
-                return (Abort(),)
-            return self._handle(Crashed(at=event.at))
+            return self._crashed(event.at, type(event).__name__)
 
-    def _perform(self, command: Command, at: float) -> Outcome | Crashed:
+    def _crashed(self, at: float, met: str) -> tuple[AnyCommand, ...]:
+        """A bug of ours: who waits for an answer is told so; where nobody does, the connection ends."""
+        exchange = self.machine.exchange
+        bind_request_id(exchange.state.request_id if exchange is not None else "")
+        _log.exception("an exchange crashed", met=met)
+        if met == Crashed.__name__ or exchange is None:
+            return (Abort(),)
+        return self._handle(Crashed(at=at))
+
+    def _go_on(self, at: float) -> tuple[AnyCommand, ...]:
         try:
-            return self._performer.perform_now(command, self, at)
+            return self.machine.go_on(at)
         except Exception:
-            _log.exception("a command could not be carried out", command=type(command).__name__)
-            return Crashed(at=at)
+            return self._crashed(at, "go_on")
 
-    def _carry_out(self, commands: tuple[AnyCommand, ...], at: float, todo: list[AnyEvent]) -> None:
+    def _carry_out(self, commands: tuple[AnyCommand, ...], at: float) -> None:
         line = self._line
         for command in commands:
             kind = type(command)
@@ -127,10 +152,40 @@ class Driving:
             elif kind is ResumeReading:
                 line.resume_reading()
             elif isinstance(command, CancelCall):
-                line.cancel(command.ticket)
+                if (cancel := self._calls.pop(command.ticket, None)) is not None:
+                    cancel()
             else:
-                answer = self._perform(command, at)
-                if answer is LATER:
-                    line.start(command, getattr(command, "ticket", 0))
-                elif answer is not None:
-                    todo.append(answer)  # type: ignore[arg-type]
+                self._perform(command, at)
+
+    def _perform(self, command: Command, at: float) -> None:
+        try:
+            answer = self._performer.perform_now(command, self, at)
+        except Exception:
+            _log.exception("a command could not be carried out", command=type(command).__name__)
+            if isinstance(command, Asking):
+                self._todo.append(Crashed(at=at))
+            return
+        if answer is LATER:
+            self._start(command)
+        elif answer is not None:
+            self._todo.append(cast("ExchangeEvent", answer))
+
+    def _start(self, command: Command) -> None:
+        if not isinstance(command, Asking):
+            self._line.see_to(command)
+            return
+        asker, ticket = self.machine.exchange, command.ticket
+
+        def answered(answer: Answered) -> None:
+            # Tickets begin anew with each exchange: what an earlier one asked for must not answer the present one.
+            if self.machine.exchange is asker and self._calls.pop(ticket, None) is not None:
+                self.feed(cast("ExchangeEvent", answer))
+
+        self._asker = asker
+        self._calls[ticket] = self._line.start(command, answered)
+
+    def _drop_calls(self) -> None:
+        """The exchange is over: nobody wants what it still asked for."""
+        for cancel in self._calls.values():
+            cancel()
+        self._calls.clear()

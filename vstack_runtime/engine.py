@@ -15,8 +15,15 @@ from vstack_proto.patterns.common import Pattern
 from vstack_proto.policy import Policy
 from vstack_proto.quota import Window
 from vstack_proto.service import Service
-from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, MemoryCache, MemoryLimiter
-from vstack_runtime.backends import Provider, RateLimiter
+from vstack_runtime.backends import (
+    CacheBackend,
+    LocalCache,
+    LocalRateLimiter,
+    MemoryCache,
+    MemoryLimiter,
+    Provider,
+    RateLimiter,
+)
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.settings import Settings
 
@@ -95,7 +102,12 @@ class Engine:
         self.provider = provider
         self.store_failure = settings.store_failure
         self.service = Service(self._policy(), chosen)
-        self.metrics = Metrics((pattern.name for pattern in chosen), version(), runtime)
+        self.metrics = Metrics(
+            (pattern.name for pattern in chosen),
+            version(),
+            runtime,
+            models=(model for model in (self.service.policy.default_model,) if model),
+        )
         self.key_file = settings.key_file
         self._keys = settings.keys
         self.status: Status = "warming"
@@ -123,13 +135,20 @@ class Engine:
         return self._keys
 
     def reload_keys(self) -> None:
-        """Read the key file again if it has changed; a broken one leaves the keys as they are."""
-        if self.key_file is None:
+        """Read the key file again if it has changed; a broken one leaves the keys as they are, and is told of once."""
+        file = self.key_file
+        if file is None:
             return
-        table = self.key_file.reload()
+        told = file.error
+        table = file.reload()
         if table is not None:
             self._keys = table
             _log.info("keys reloaded", keys=len(table))
+        elif file.error is not None and file.error != told:
+            name = "VSTACK_API_KEYS_FILE"
+            _log.error(
+                "the keys stay as they were: the new file is broken", setting=name, path=file.path, error=file.error
+            )
 
     def readiness(self) -> tuple[Status, str, dict[str, str]]:
         """What ``/readyz`` says: the status, a sentence, and each check."""
@@ -163,5 +182,3 @@ class Engine:
         """Say on ``/readyz`` that the service is stopping."""
         self.status = "draining"
         self.metrics.draining(draining=True)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import anyio
@@ -11,23 +12,24 @@ import hypercorn.config
 from vstack_proto.wire import WireLimits
 from vstack_runtime.asgi import App
 from vstack_runtime.engine import Engine
-from vstack_runtime.stopping import Stopping
+from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
 def configuration(engine: Engine, listener: socket.socket) -> hypercorn.config.Config:
-    """Hypercorn's configuration: our limits in its words."""
+    """Hypercorn's configuration: our limits in its words. The listener becomes hypercorn's, which closes it."""
     limits, wire = engine.settings.limits, WireLimits()
     config = hypercorn.config.Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    # Given away: closed a second time, here, its number may be another file's by then.
+    config.bind = [f"fd://{listener.detach()}"]
     # Dates and names come from the exchange, so that answers are the same on every driver.
     config.include_date_header = False
     config.include_server_header = False
     config.h11_max_incomplete_size = wire.max_head_bytes
     config.keep_alive_timeout = limits.keep_alive_timeout
     config.keep_alive_max_requests = limits.max_requests_per_connection
-    # The app has answered what it could before hypercorn is told to stop; what is left by then has had its time.
-    config.graceful_timeout = 2.0
-    config.shutdown_timeout = 4.0
+    # How long what is in flight may take is watched in ``serve``, which ends it in time; this must not come before.
+    config.graceful_timeout = limits.request_timeout + 2 * FLUSH_SECONDS
+    config.shutdown_timeout = 2 * FLUSH_SECONDS
     config.accesslog = None
     config.errorlog = None
     return config
@@ -47,28 +49,44 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     """
     app = App(engine)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=2048) as listener:
-        stopping.listening(listener.getsockname()[1])
-        config = configuration(engine, listener)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    stopping.listening(listener.getsockname()[1])
+    config = configuration(engine, listener)
+    closing = anyio.Event()
 
-        async def until_drained() -> None:
-            await stopping.wait()
-            app.drain()
-            await stopping.pause(engine.settings.drain_delay)
-            if stopping.now or not await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout)):
-                app.stop()
+    async def until_drained() -> None:
+        # Hypercorn closes its listeners when this returns, and its connections as they become idle.
+        await stopping.wait()
+        app.drain()
+        await stopping.pause(engine.settings.drain_delay)
+        closing.set()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_reload_keys, engine)
+    async def run(scope: anyio.CancelScope) -> None:
+        try:
             await hypercorn.asyncio.serve(app, config, shutdown_trigger=until_drained)  # type: ignore[arg-type]
-            tasks.cancel_scope.cancel()
+        except asyncio.InvalidStateError:
+            # Cut off while it waits for its connections, hypercorn 0.18 asks a future for its error too early.
+            if not closing.is_set():
+                raise
+        scope.cancel()
+
+    # In a task of its own: the TaskGroup of Python 3.11 leaves a cancellation pending on the task that it fails in, and
+    # anyio would take that for one from outside.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_reload_keys, engine)
+        tasks.start_soon(run, tasks.cancel_scope)
+        await closing.wait()
+        if not await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout)):
+            app.stop()
+        # Whoever does not take its answer is cut off.
+        await anyio.sleep(FLUSH_SECONDS)
+        tasks.cancel_scope.cancel()
 
 
 async def _idle(app: App, seconds: float) -> bool:
     """Wait until no request is in flight; False where that takes longer than ``seconds``."""
     with anyio.move_on_after(seconds):
-        while app.active:
-            await anyio.sleep(0.02)
+        await app.wait_idle()
         return True
     return False
 

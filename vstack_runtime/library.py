@@ -42,7 +42,7 @@ async def analyze_async(
     pattern: str,
     mode: Mode = "standard",
     model: str | None = None,
-    format: Format = "native",
+    format: Format = "native",  # noqa: A002 - the word of the request
     settings: Settings | None = None,
     provider: Provider | None = None,
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ async def analyze_async(
     chosen = msgspec.structs.replace(chosen, require_auth=False, rate_limit=())
     app = App(Engine(chosen, provider=provider, runtime="library"))
     if isinstance(trace, CanonicalTrace):
-        format = "canonical"
+        format = "canonical"  # noqa: A001 - the word of the request
     told = {"trace": msgspec.Raw(trace) if isinstance(trace, bytes) else trace, "mode": mode, "format": format}
     status, body = await _call(app, pattern, msgspec.json.encode(told if model is None else {**told, "model": model}))
     answer: dict[str, Any] = msgspec.json.decode(body)
@@ -84,7 +84,7 @@ def analyze(
     pattern: str,
     mode: Mode = "standard",
     model: str | None = None,
-    format: Format = "native",
+    format: Format = "native",  # noqa: A002 - the word of the request
     settings: Settings | None = None,
     provider: Provider | None = None,
 ) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import logging
 import os
 import re
@@ -51,22 +50,22 @@ _MAX_DEPTH = 6
 _SILENT = logging.CRITICAL + 1
 
 _request_id: ContextVar[str] = ContextVar("vstack_request_id", default="")
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
+_encode = msgspec.json.Encoder().encode
 
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class _RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
+class _RequestLine(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """What is logged of a request; an empty field is left out."""
 
     timestamp: dt.datetime
     level: Level
+    # A default that is made is never left out.
+    event: str = msgspec.field(default_factory=lambda: "request")
     request_id: str
     method: str
     status: int
     duration_ms: float
-    # No default equals it, so it is never left out.
-    event: str = msgspec.field(default_factory=lambda: "request")
     path: str = ""
     route: str = ""
     outcome: str = ""
@@ -80,7 +79,8 @@ class _RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float = 0.0
+    # An int: msgspec knows a default by its identity, and there are many zeros of type float.
+    cost_usd: float = 0
 
 
 class _Output:
@@ -103,16 +103,11 @@ class _Output:
                 written = os.write(self.fd, line)
 
     def render(self, event: Mapping[str, Any]) -> bytes:
-        """One line, with its end."""
+        """One line, with its end, of fields that ``redact`` has seen."""
         if self.console is not None:
             shown = {**event, "timestamp": f"{event['timestamp']:%H:%M:%S}"}
             return f"{self.console(None, '', shown)}\n".encode(errors="backslashreplace")
-        try:
-            return _encode(event) + b"\n"
-        except (TypeError, UnicodeEncodeError):
-            # A lone surrogate, or a number of more digits than JSON readers take.
-            shown = {**event, "timestamp": f"{event['timestamp']:%Y-%m-%dT%H:%M:%S.%fZ}"}
-            return json.dumps(shown, default=repr).encode() + b"\n"
+        return _encode(event) + b"\n"
 
 
 _output = _Output()
@@ -184,12 +179,23 @@ def log_request(command: Record, duration: float) -> None:
         level, number = "warning", logging.WARNING
     if number < output.threshold:
         return
-    line = _RequestLine(
+    line = _line_of(command, level, duration)
+    if output.console is None:
+        with contextlib.suppress(UnicodeEncodeError):
+            output.write(_encode(line) + b"\n")
+            return
+    fields = msgspec.structs.asdict(line).items()
+    known = {name: value for name, value in fields if value not in ("", 0) or name == "duration_ms"}
+    output.write(output.render(redact(None, "", known)))
+
+
+def _line_of(command: Record, level: Level, duration: float) -> _RequestLine:
+    return _RequestLine(
         timestamp=dt.datetime.now(dt.UTC),
         level=level,
         request_id=command.request_id,
         method=command.method,
-        status=status,
+        status=command.status,
         duration_ms=round(duration * 1000.0, 3),
         path=command.path.partition("?")[0][:MAX_PATH_CHARS],
         route=command.route,
@@ -205,16 +211,8 @@ def log_request(command: Record, duration: float) -> None:
         calls=command.calls,
         input_tokens=command.input_tokens,
         output_tokens=command.output_tokens,
-        cost_usd=command.cost_usd,
+        cost_usd=command.cost_usd or 0,
     )
-    if output.console is None:
-        try:
-            output.write(_encode(line) + b"\n")
-        except UnicodeEncodeError:
-            output.write(output.render(msgspec.structs.asdict(line)))
-    else:
-        empty = ("", 0, 0.0)
-        output.write(output.render({k: v for k, v in msgspec.structs.asdict(line).items() if v not in empty}))
 
 
 class _Logger:
@@ -234,7 +232,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            event: EventDict = {"event": record.getMessage(), "level": record.levelname.lower(), "logger": record.name}
+            event: EventDict = {"event": _message(record), "level": record.levelname.lower(), "logger": record.name}
             if record.exc_info:
                 event["exc_info"] = record.exc_info
             for processor in _CHAIN:
@@ -242,6 +240,13 @@ class _Handler(logging.Handler):
             self._output.write(self._output.render(event))
         except Exception:
             self.handleError(record)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # its arguments do not fit: a fault of who logs, which must not hide what was to be said
+        return f"{record.msg} {_text(record.args)}"
 
 
 def _add_logger_name(logger: _Logger, method: str, event: EventDict) -> EventDict:
@@ -253,7 +258,7 @@ def _add_logger_name(logger: _Logger, method: str, event: EventDict) -> EventDic
 def _add_context(logger: Any, method: str, event: EventDict) -> EventDict:
     """The fields that come first, and the request's id."""
     now = dt.datetime.now(dt.UTC)
-    first: EventDict = {"timestamp": now, "level": event.get("level", "info")}
+    first: EventDict = {"timestamp": now, "level": event.get("level", "info"), "event": event.get("event", "")}
     request_id = _request_id.get()
     if request_id:
         first["request_id"] = request_id
@@ -261,7 +266,10 @@ def _add_context(logger: Any, method: str, event: EventDict) -> EventDict:
 
 
 def redact(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Hide what must not be logged: values by their names, at any depth, and credentials inside of texts."""
+    """Hide what must not be logged: values by their names, at any depth, and credentials inside of texts.
+
+    What is left holds nothing that JSON does not have.
+    """
     return {name: _hidden(name, value, 0) for name, value in event.items()}
 
 
@@ -277,16 +285,30 @@ def _hidden(name: Any, value: Any, depth: int) -> Any:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(REDACTED, value)
+        return _shown(value)
     if depth >= _MAX_DEPTH:
-        return _SECRET_TEXT.sub(REDACTED, repr(value))
+        return _shown(_text(value))
     if isinstance(value, Mapping):
         return {
-            key if isinstance(key, str) else repr(key): _hidden(key, item, depth + 1) for key, item in value.items()
+            _shown(key if isinstance(key, str) else _text(key)): _hidden(key, item, depth + 1)
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_hidden(None, item, depth + 1) for item in value]
-    return _SECRET_TEXT.sub(REDACTED, repr(value))
+    return _shown(_text(value))
+
+
+def _shown(text: str) -> str:
+    text = _SECRET_TEXT.sub(REDACTED, text)
+    # A lone surrogate, as in a file name that is not UTF-8, has no bytes of its own.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 _CHAIN: tuple[Processor, ...] = (

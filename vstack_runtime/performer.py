@@ -1,7 +1,7 @@
 """Commands carried out: once, for every driver.
 
-``perform_now`` answers at once where what is asked for is at hand; where it is not, it says ``LATER`` and the driver awaits
-``perform`` in a task of its own.
+``perform_now`` answers at once where what is asked for is at hand; where it is not, it says ``LATER`` and the driver
+awaits ``perform`` in a task of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -43,8 +43,8 @@ from vstack_proto.events import (
 )
 from vstack_proto.flights import Flights
 from vstack_proto.quota import Decision
-from vstack_proto.values import Alias
-from vstack_runtime.backends import LocalCache, LocalRateLimiter, ProviderError
+from vstack_proto.values import Alias, Usage
+from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ProviderError, RateLimiter
 from vstack_runtime.engine import Engine
 from vstack_runtime.logs import log_request
 
@@ -88,6 +88,9 @@ class Performer:
         self.clock = clock
         self.flights: Flights[Member] = Flights(engine.service.policy.limits.max_in_flight)
         self._aliases: OrderedDict[str, Alias] = OrderedDict()
+        # Asked once: to ask a protocol whether it fits costs more than to serve from it.
+        self._limiter = engine.limiter if isinstance(engine.limiter, LocalRateLimiter) else None
+        self._cache = engine.cache if isinstance(engine.cache, LocalCache) else None
         self._arms: dict[type[Command], Callable[[Any, Party, float], Outcome]] = {
             CheckKey: self._check_key,
             TakeQuota: self._take_quota,
@@ -139,16 +142,17 @@ class Performer:
     def _take_quota(self, command: TakeQuota, party: Party, at: float) -> Outcome:
         if command.rule == "auth_failures":
             return self._decided(command, self.engine.penalties.take_now(command.key, at), at)
-        limiter = self.engine.limiter
-        if isinstance(limiter, LocalRateLimiter):
-            return self._decided(command, limiter.take_now(command.key, at), at)
-        return LATER
+        if self._limiter is None:
+            return LATER
+        return self._decided(command, self._limiter.take_now(command.key, at), at)
 
     async def _take_quota_elsewhere(self, command: TakeQuota) -> Answered:
         limiter = self.engine.limiter
-        assert limiter is not None and not isinstance(limiter, LocalRateLimiter)
+        assert isinstance(limiter, RateLimiter)
         try:
-            return self._decided(command, await limiter.take(command.key), self.clock())
+            decision = await limiter.take(command.key)
+            self.engine.metrics.backend_up("quota", up=True)
+            return self._decided(command, decision, self.clock())
         except Exception:
             _log.warning("quota store failed", exc_info=True)
             self.engine.metrics.backend_up("quota", up=False)
@@ -175,8 +179,8 @@ class Performer:
     # Cache.
 
     def _look_up(self, command: LookUpCache, party: Party, at: float) -> Outcome:
-        cache = self.engine.cache
-        if not isinstance(cache, LocalCache):
+        cache = self._cache
+        if cache is None:
             return LATER if command.key or command.alias in self._aliases else self._missed(command, at)
         if command.key is None:
             found = cache.find_now(command.alias or "", at)
@@ -192,12 +196,13 @@ class Performer:
         return CacheAnswered(at=at, ticket=command.ticket)
 
     async def _look_up_elsewhere(self, command: LookUpCache) -> Answered:
-        cache = self.engine.cache
+        cache = cast("CacheBackend | None", self.engine.cache)
         meaning = command.meaning or self._aliases.get(command.alias or "")
         if cache is None or meaning is None:
             return self._missed(command, self.clock())
         try:
             entry = await cache.get(meaning.key)
+            self.engine.metrics.backend_up("cache", up=True)
         except Exception:
             _log.warning("cache failed", exc_info=True)
             self.engine.metrics.backend_up("cache", up=False)
@@ -207,19 +212,20 @@ class Performer:
         return CacheAnswered(at=self.clock(), ticket=command.ticket, entry=entry, alias=meaning)
 
     def _store(self, command: StoreCache, party: Party, at: float) -> Outcome:
-        cache = self.engine.cache
-        if not isinstance(cache, LocalCache):
+        cache = self._cache
+        if cache is None:
             return LATER
         cache.put_now(command.key, command.entry, at)
         cache.learn_now(command.alias, command.meaning)
         return None
 
     async def _store_elsewhere(self, command: StoreCache) -> None:
-        cache = self.engine.cache
+        cache = cast("CacheBackend | None", self.engine.cache)
         if cache is None:
             return
         try:
             await cache.put(command.key, command.entry)
+            self.engine.metrics.backend_up("cache", up=True)
         except Exception:
             _log.warning("cache failed", exc_info=True)
             self.engine.metrics.backend_up("cache", up=False)
@@ -276,6 +282,7 @@ class Performer:
         except Exception:
             _log.exception("provider failed", provider=provider.name)
             now = self.clock()
+            self.engine.metrics.model_call(provider.name, request.model, "rejected", now - began, Usage())
             return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
         now = self.clock()
         self.engine.metrics.model_call(provider.name, request.model, "ok", now - began, reply.usage)

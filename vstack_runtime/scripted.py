@@ -44,7 +44,7 @@ class ScriptedProvider:
         self._script = list(script)
         self._delay = delay
 
-    async def ask(self, request: ModelRequest, timeout: float) -> Reply:
+    async def ask(self, request: ModelRequest, within: float) -> Reply:
         """Answer the next line of the script.
 
         Raises:

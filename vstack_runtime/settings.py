@@ -16,6 +16,7 @@ from vstack_proto.address import Network, parse_networks
 from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_key_lines, parse_keys
 from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
+from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
 
 V = TypeVar("V")
 
@@ -153,6 +154,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_scope: str = "global"
     llm: str = "auto"
     model: str | None = None
+    models: tuple[str, ...] = ()
+    llm_fallback: tuple[str, ...] = ()
+    llm_max_concurrency: int = 512
     drain_delay: float = 5.0
     sentry_dsn: str | None = None
     sentry_environment: str | None = None
@@ -173,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         read = _Reader(env)
         keys, key_file = _read_keys(read)
         default = cls()
+        models = read.parsed("VSTACK_MODELS", parse_models, default.models)
         return cls(
             keys=keys,
             key_file=key_file,
@@ -192,8 +197,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", _ttl, default.cache_ttl),
             cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", _size, default.cache_max_bytes),
             cache_scope=read.choice("VSTACK_CACHE_SCOPE", "global", "key"),
-            llm=read.choice("VSTACK_LLM", "auto", "offline"),
-            model=read.get("VSTACK_MODEL"),
+            llm=read.choice("VSTACK_LLM", "auto", *PROVIDERS, "offline"),
+            model=_read_model(read, models),
+            models=models,
+            llm_fallback=read.parsed("VSTACK_LLM_FALLBACK", parse_fallbacks, default.llm_fallback),
+            llm_max_concurrency=read.parsed("VSTACK_LLM_MAX_CONCURRENCY", _count, default.llm_max_concurrency),
             drain_delay=read.parsed("VSTACK_DRAIN_DELAY", _delay, default.drain_delay),
             sentry_dsn=read.get("SENTRY_DSN"),
             sentry_environment=read.get("SENTRY_ENVIRONMENT"),
@@ -310,6 +318,13 @@ def _read_limits(read: _Reader, default: Limits) -> Limits:
         request_timeout=read.parsed("VSTACK_API_REQUEST_TIMEOUT", _seconds, default.request_timeout),
         max_in_flight=read.parsed("VSTACK_API_MAX_IN_FLIGHT", _count, default.max_in_flight),
     )
+
+
+def _read_model(read: _Reader, allowed: tuple[str, ...]) -> str | None:
+    model = read.get("VSTACK_MODEL")
+    if model is not None and allowed and model not in allowed:
+        raise SettingsError("VSTACK_MODEL", model, f"one of VSTACK_MODELS: {', '.join(allowed)}")
+    return model
 
 
 def _flag(text: str) -> bool:

@@ -6,6 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+# Connections that the system may hold for us before they are accepted; the system's own limit may be lower.
+BACKLOG = 2048
+# For what must not be lost at the end, and for the last answers to go out.
+FLUSH_SECONDS = 2.0
+
 
 class Stopping:
     """Ties whoever asks for the end (a signal, a test, an embedding program) to the driver that ends.

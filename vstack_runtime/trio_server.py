@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import cast
+from collections.abc import Callable
 
 import structlog
 import trio
 
-from vstack_proto.commands import Command
+from vstack_proto.commands import Asking, Command
 from vstack_proto.events import (
+    Answered,
     BytesReceived,
     DeadlinePassed,
-    ExchangeEvent,
     ListenersClosed,
     PeerLeft,
     ShutdownAsked,
@@ -22,7 +21,7 @@ from vstack_proto.events import (
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
-from vstack_runtime.stopping import Stopping
+from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 _log = structlog.get_logger("vstack")
 
@@ -34,7 +33,7 @@ _HIGH_WATER, _LOW_WATER = 65_536, 16_384
 class _Line:
     """One connection."""
 
-    def __init__(self, server: TrioServer, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
+    def __init__(self, server: TrioServer, stream: trio.SocketStream, peer: str, nursery: trio.Nursery) -> None:
         self._server = server
         self._socket = stream.socket
         self._nursery = nursery
@@ -44,20 +43,18 @@ class _Line:
         self._may_read.set()
         self._paused = False
         self._closing = False
-        self._calls: dict[int, trio.CancelScope] = {}
         self._bell = trio.CancelScope()
         self._deadline = 0.0
-        peer = self._socket.getpeername()
-        self._driving = Driving(
-            server.engine, server.performer, self, peer=peer[0] if isinstance(peer, tuple) else "local"
-        )
+        self._driving = Driving(server.engine, server.performer, self, peer=peer)
 
     # The tasks of a connection.
 
     async def run(self) -> None:
+        """Serve until one of the tasks cancels the nursery."""
         self._nursery.start_soon(self._keep_deadline)
         self._nursery.start_soon(self._send)
         await self._receive()
+        await trio.sleep_forever()
 
     async def _receive(self) -> None:
         while True:
@@ -85,9 +82,11 @@ class _Line:
                     self._nursery.cancel_scope.cancel()
                     return
                 await self._more_out.wait()
+            # A copy, and no view held while it goes out: more may be written meanwhile, and a viewed buffer is fixed.
+            with memoryview(self._out) as view:
+                part = bytes(view[:_READ_BYTES])
             try:
-                with memoryview(self._out) as view, view[:_READ_BYTES] as part:
-                    sent = await self._socket.send(bytes(part))
+                sent = await self._socket.send(part)
             except OSError:
                 self._gone()
                 return
@@ -109,11 +108,7 @@ class _Line:
         self._more_out.set()
         if not self._paused and len(self._out) > _HIGH_WATER:
             self._paused = True
-            self._nursery.start_soon(self._tell_paused)
-
-    async def _tell_paused(self) -> None:
-        # In a task of its own: the machine must not be fed while it is being served.
-        self._driving.feed(WritingPaused(at=trio.current_time()))
+            self._driving.feed(WritingPaused(at=trio.current_time()))
 
     def close(self) -> None:
         self._closing = True
@@ -132,20 +127,20 @@ class _Line:
         self._deadline = when
         self._bell.deadline = when
 
-    def start(self, command: Command, ticket: int) -> None:
-        self._nursery.start_soon(self._perform, command, ticket)
+    def start(self, command: Asking, answered: Callable[[Answered], None]) -> Callable[[], object]:
+        # Made here and not in the task: what is cancelled before its first step must not take it.
+        scope = trio.CancelScope()
+        self._nursery.start_soon(self._perform, command, answered, scope)
+        return scope.cancel
 
-    def cancel(self, ticket: int) -> None:
-        scope = self._calls.pop(ticket, None)
-        if scope is not None:
-            scope.cancel()
-
-    async def _perform(self, command: Command, ticket: int) -> None:
-        with trio.CancelScope() as self._calls[ticket]:
+    async def _perform(self, command: Asking, answered: Callable[[Answered], None], scope: trio.CancelScope) -> None:
+        with scope:
             answer = await self._server.performer.perform(command)
-            self._calls.pop(ticket, None)
             if answer is not None:
-                self._driving.feed(cast(ExchangeEvent, answer))
+                answered(answer)
+
+    def see_to(self, command: Command) -> None:
+        self._server.aside.start_soon(self._server.performer.perform, command)
 
     def tell(self, event: ShutdownAsked | ListenersClosed | PeerLeft) -> None:
         """News of the server."""
@@ -155,12 +150,14 @@ class _Line:
 class TrioServer:
     """Serves HTTP on trio."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, aside: trio.Nursery) -> None:
         """
         Args:
             engine: What the process is made of.
+            aside: Where commands run that nobody waits for.
         """
         self.engine = engine
+        self.aside = aside
         self.performer = Performer(engine, trio.current_time)
         self._lines: set[_Line] = set()
         self._all_closed = trio.Event()
@@ -168,26 +165,32 @@ class TrioServer:
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end."""
-        line = None
+        with stream.socket:
+            try:
+                peer = stream.socket.getpeername()
+            except OSError:
+                return  # it broke before it was served
+            try:
+                async with trio.open_nursery() as nursery:
+                    await self._serve(_Line(self, stream, peer[0] if isinstance(peer, tuple) else "local", nursery))
+            except Exception:
+                # A bug of ours: the other connections live on.
+                _log.exception("a connection crashed")
+
+    async def _serve(self, line: _Line) -> None:
+        self._lines.add(line)
+        self.engine.metrics.connections("open", len(self._lines))
         try:
-            async with trio.open_nursery() as nursery:
-                line = _Line(self, stream, nursery)
-                self._lines.add(line)
-                self.engine.metrics.connections("open", len(self._lines))
-                if self._draining:
-                    line.tell(ShutdownAsked(at=trio.current_time()))
-                await line.run()
-        except OSError:
-            _log.debug("a connection broke before it was served")
+            if self._draining:
+                line.tell(ShutdownAsked(at=trio.current_time()))
+            await line.run()
         finally:
-            if line is not None:
-                # Whoever was cut short gives back what it holds: calls, and places in flights.
-                line.tell(PeerLeft(at=trio.current_time()))
-                self._lines.discard(line)
+            # Whoever was cut short gives back what it holds: calls, and places in flights.
+            line.tell(PeerLeft(at=trio.current_time()))
+            self._lines.discard(line)
             self.engine.metrics.connections("open", len(self._lines))
             if not self._lines:
                 self._all_closed.set()
-            stream.socket.close()
 
     def tell_all(self, event: ShutdownAsked | ListenersClosed) -> None:
         """Tell every connection."""
@@ -206,7 +209,7 @@ class TrioServer:
 
 
 async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
-    """Serve until ``stopping`` says otherwise, then drain.
+    """Serve until ``stopping`` says otherwise, then drain. Cancelling it ends it without patience.
 
     Args:
         engine: What the process is made of.
@@ -217,27 +220,38 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     Raises:
         OSError: The address cannot be listened at.
     """
-    server = TrioServer(engine)
-    listeners = await trio.open_tcp_listeners(port, host=host, backlog=2048)
-    async with trio.open_nursery() as lines, trio.open_nursery() as accepting:
-        accepting.start_soon(partial(trio.serve_listeners, server.handle, listeners, handler_nursery=lines))
-        accepting.start_soon(_reload_keys, engine)
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    async with trio.open_nursery() as aside, trio.open_nursery() as lines:
+        server = TrioServer(engine, aside)
+        accepting = trio.CancelScope()
+        lines.start_soon(_accept, server, listeners, lines, accepting)
+        lines.start_soon(_reload_keys, engine)
         engine.status = "ready"
         stopping.listening(listeners[0].socket.getsockname()[1])
         await stopping.wait()
-        engine.drain()
-        server.tell_all(ShutdownAsked(at=trio.current_time()))
-        await stopping.pause(engine.settings.drain_delay)
-        accepting.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
-            for listener in listeners:
-                await listener.aclose()
-            server.tell_all(ListenersClosed(at=trio.current_time()))
-            patient = server.wait_closed(engine.settings.limits.request_timeout)
-            if not await stopping.unless_now(patient):
-                server.tell_all(ShutdownAsked(at=trio.current_time(), now=True))
-                await server.wait_closed(2.0)
+        await _drain(server, accepting, stopping)
         lines.cancel_scope.cancel()
+        aside.cancel_scope.deadline = trio.current_time() + FLUSH_SECONDS
+
+
+async def _accept(
+    server: TrioServer, listeners: list[trio.SocketListener], lines: trio.Nursery, scope: trio.CancelScope
+) -> None:
+    with scope:
+        # It closes the listeners when it ends.
+        await trio.serve_listeners(server.handle, listeners, handler_nursery=lines)
+
+
+async def _drain(server: TrioServer, accepting: trio.CancelScope, stopping: Stopping) -> None:
+    settings = server.engine.settings
+    server.engine.drain()
+    server.tell_all(ShutdownAsked(at=trio.current_time()))
+    await stopping.pause(settings.drain_delay)
+    accepting.cancel()
+    server.tell_all(ListenersClosed(at=trio.current_time()))
+    if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
+        server.tell_all(ShutdownAsked(at=trio.current_time(), now=True))
+        await server.wait_closed(FLUSH_SECONDS)
 
 
 async def _reload_keys(engine: Engine) -> None:

@@ -20,7 +20,7 @@ def find_quote(quote: str, text: str) -> str | None:
     if quote in text:
         return quote
     words = quote.split()
-    # Only a quotation that holds white space can differ in it; and only where all its words are there is a search worthwhile.
+    # Only a quotation with white space can differ in it, and only where all its words are there is a search worthwhile.
     if len(words) < 2 or any(word not in text for word in words):
         return None
     found = re.search(r"\s+".join(map(re.escape, words)), text)

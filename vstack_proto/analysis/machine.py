@@ -7,13 +7,13 @@ import datetime as dt
 import functools
 import hashlib
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
 from vstack_proto.analysis.prompts import answer_schema, of_pattern, shared_prompt
 from vstack_proto.events import ModelAnswered, ModelFailed
-from vstack_proto.patterns.common import Answer, Case, Detection, Mode, Pattern
+from vstack_proto.patterns.common import Case, Detection, Mode, Pattern
 from vstack_proto.values import Failure, ModelRequest, Usage
 
 OFFLINE = "offline"
@@ -26,8 +26,6 @@ INJECTION = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _INJECTION_HINTS = ("system", "instruction", "prompt")
-
-A = TypeVar("A", bound=Answer)
 
 
 class AnalysisState(msgspec.Struct, kw_only=True):
@@ -67,7 +65,7 @@ class Concluded(msgspec.Struct, frozen=True, gc=False):
 Step = ModelRequest | Concluded | Failure
 
 
-class Analysis(Generic[A]):
+class Analysis:
     """Runs the passes of a mode, one call at a time, and concludes."""
 
     def __init__(self, pattern: Pattern[Any, Any], state: AnalysisState, trace: msgspec.Struct | None = None) -> None:
@@ -155,7 +153,8 @@ class Analysis(Generic[A]):
             told = f"the model's answer in pass {name!r} did not fit its schema after a repair: {error}"
             return Failure(502, "analyzer_error", told)
         # An answer is shown back only so far as it can teach: a runaway one would double the cost.
-        self.state.previous = event.text[:20_000]
+        # Half of a surrogate pair, which JSON can spell, could be sent to nobody.
+        self.state.previous = event.text[:20_000].encode(errors="replace").decode()
         self.state.complaint = error
         self.state.asked_at = event.at
         return self._request(self._answers())

@@ -162,7 +162,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 
 class Case(Generic[T]):
-    """The material of one analysis, as it is given to a pattern: the trace, its reading, signals, and a ledger of quotations."""
+    """What a pattern gets for one analysis: the trace, its reading, signals, and a ledger of quotations."""
 
     def __init__(self, trace: T, reading: Reading, signals: tuple[Signal, ...], mode: Mode) -> None:
         self.trace = trace

@@ -1,0 +1,81 @@
+"""The ratios that must hold. Each is measured inside one run; one that fails is measured once more, for longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from benchmarks import exchanges, growth, loopback
+
+AT_LEAST = {"asyncio": 0.65, "hypercorn": 0.80}
+MOST_OF_A_CYCLE = 0.15
+MOST_GROWTH = 2.0
+# Of each list: the middle one and the largest one.
+_SIZES = (growth.BODY_SIZES[2], growth.BODY_SIZES[-1])
+_STEPS = (growth.STEPS[2], growth.STEPS[-1])
+
+
+class Verdict(NamedTuple):
+    """A ratio, and what it must be.
+
+    Attributes:
+        measured: The ratio.
+        limit: What it may not pass.
+        least: Whether ``limit`` is the least that is allowed; else it is the most.
+    """
+
+    name: str
+    measured: float
+    limit: float
+    least: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the guard holds."""
+        return self.measured >= self.limit if self.least else self.measured <= self.limit
+
+    def line(self) -> str:
+        """The verdict as a row in Markdown."""
+        sign = "at least" if self.least else "at most"
+        return f"| {self.name} | {self.measured:.2f} | {sign} {self.limit:.2f} | {'yes' if self.holds else '**no**'} |"
+
+
+def _exchange(effort: int) -> Iterator[Verdict]:
+    share = exchanges.cached_share(rounds=9 * effort)
+    yield Verdict("cached exchange, of one h11 cycle", share, MOST_OF_A_CYCLE, least=False)
+
+
+def _loopback(effort: int) -> Iterator[Verdict]:
+    kinds = [kind for pair in AT_LEAST for kind in (loopback.BASE[pair], pair)]
+    taken = loopback.measure(kinds, rounds=11 * effort, seconds=0.3)
+    for kind, least in AT_LEAST.items():
+        for head in loopback.HEADS:
+            name = f"cached analysis over {kind}, {head} head, of {loopback.BASE[kind]}"
+            yield Verdict(name, loopback.ratio(taken, kind, head), least, least=True)
+
+
+def _growth(effort: int) -> Iterator[Verdict]:
+    by_size = growth.by_size(_SIZES, rounds=2 * effort + 1, seconds=0.05)
+    by_steps = growth.by_steps(_STEPS, rounds=2 * effort + 1, seconds=0.05)
+    for what, measured in (("a kB", by_size), ("a step", by_steps)):
+        for name, points in measured.items():
+            found = growth.growth(points)
+            yield Verdict(f"time for {what}, largest by middle: {name}", found.time, MOST_GROWTH, least=False)
+            yield Verdict(f"memory for {what}, largest by middle: {name}", found.memory, MOST_GROWTH, least=False)
+
+
+_GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (_exchange, _loopback, _growth)
+
+
+def verdicts() -> list[Verdict]:
+    """Every guard with what was measured; a group in which one fails is measured again, twice as long."""
+    found: list[Verdict] = []
+    for group in _GROUPS:
+        once = list(group(1))
+        found += once if all(verdict.holds for verdict in once) else list(group(2))
+    return found
+
+
+def table(found: list[Verdict]) -> list[str]:
+    """The verdicts, in Markdown."""
+    return ["| guard | measured | allowed | holds |", "|---|---:|---:|---|", *(verdict.line() for verdict in found)]

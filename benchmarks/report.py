@@ -1,0 +1,120 @@
+"""``benchmarks/README.md``: the tables as they were measured, and how to read them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+README = Path(__file__).parent / "README.md"
+
+_TEXT = """\
+# Benchmarks
+
+This page is written by its own command, with the numbers of the machine that ran it:
+
+    make bench                        # python -m benchmarks: every table, {minutes} minutes here
+    make bench-guards                 # python -m benchmarks guards: only the ratios; exits 1 where one does not hold
+    python -m benchmarks --uvloop     # with uvloop under every server of asyncio, the bare ones too; writes nothing
+
+Measured {date} on {machine}.
+
+**Trust ratios, not rates.** The machine is shared, so a rate says what it did in that minute. Every ratio
+compares two things in one run, measured in turn, round after round; it is the median of the ratios of the
+rounds.
+
+## Guards
+
+{guards}
+
+A guard that fails is measured a second time, for twice as long, before it counts as failed.
+
+## An exchange, in microseconds
+
+CPU time of one request with some 2 kB of body and eight header fields, medians of rounds in turn. *Exchange* is
+the core alone: a new `Exchange`, every event built and handled, answers known beforehand. *Bytes to bytes* is
+`Connection`, from the request's bytes to the answer's, with a performer that keeps its stores in two dicts. The
+reader knows the last head of its connection again, so that a head that repeats byte for byte costs nearly
+nothing; a head that differs (here in `X-Request-ID`) is parsed in full. A refusal leaves its body unread, which
+ends the connection: it is a new one each time.
+
+*One h11 cycle* reads the same request with h11 alone, answers with a body of the same size and two header
+fields, and goes on to the next.
+
+{exchanges}
+
+## Requests a second over loopback
+
+The cached analysis, with a key, a quota and a line of log for each request (level info, to a file).
+{connections} keep-alive connections, one request under way on each, from one process of plain sockets that is
+the same for all servers. Servers and client have a core each, where there are two. *Head*: whether each request
+of a connection repeats the head of the last one byte for byte. Loop: {loop}, on both sides of a ratio.
+
+*Bare h11* is an `asyncio.Protocol` over h11 that answers with a body of the same size and two header fields;
+*bare hypercorn* is hypercorn as it comes with an app that reads the body and answers likewise. Neither checks a
+key, counts, looks anything up or logs. *Our header fields*: the same with the {fields} fields that we send. The
+ratios of a row are to the bare server: asyncio and trio to h11, hypercorn to hypercorn. The first compares
+requests a second; the second the CPU time of the server for a request, hence what each could do with a core to
+itself. On an idle machine they are equal; where others take from the cores, the second is the one to trust, and
+it is the guard.
+
+{loopback}
+
+## Growth with the size of a body
+
+From bytes to bytes, in reads of 256 KiB: *cached* is found again by its bytes; the others are analysed offline
+each time. Limits on a trace are raised for this table (by default it holds 1,000,000 characters). Peak memory
+is traced with tracemalloc, in a run of its own. The line in bold is the guard: the cost of a unit at the
+largest size, as a share of that at the middle size. 1 is linear; less means that fixed costs still show.
+
+{by_size}
+
+## Growth with the steps of a trace
+
+Offline analyses of traces with so many steps, messages or agents, of some 120 characters each; a team in
+`social_loafing` has one agent for every ten messages, a crew in `span_of_control` a lead for every eight.
+
+{by_steps}
+
+"""
+
+
+def machine() -> str:
+    """The machine and the versions that matter."""
+    model = platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("h11", "hypercorn", "trio", "msgspec")
+    )
+    cores = f"{os.cpu_count()} cores ({model}), shared with other work"
+    return f"{cores}; {platform.python_implementation()} {platform.python_version()}, {versions}"
+
+
+def write(tables: dict[str, list[str]], *, minutes: float, connections: int, fields: int, loop: str) -> None:
+    """Write the page.
+
+    Args:
+        tables: Lines of Markdown, by the name of their place.
+        minutes: How long it took.
+        connections: Of the client.
+        fields: Header fields of our answer.
+        loop: The event loop's name.
+    """
+    joined = {name: "\n".join(lines) for name, lines in tables.items()}
+    README.write_text(
+        _TEXT.format(
+            **joined,
+            minutes=f"{minutes:.0f}",
+            date=dt.datetime.now(dt.UTC).date().isoformat(),
+            machine=machine(),
+            connections=connections,
+            fields=fields,
+            loop=loop,
+        )
+    )

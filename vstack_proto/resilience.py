@@ -1,0 +1,244 @@
+"""How calls to a service that fails now and then are retried, stopped and admitted: decisions only, no clock.
+
+Every ``now`` is in seconds of one monotonic clock, and every random number is handed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+M = TypeVar("M")
+
+Admission = Literal["call", "probe"]
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a failed try is followed by another.
+
+    Attributes:
+        tries: At most, the first one included.
+        base: Longest pause after the first failure, in seconds; it doubles with each further one.
+        cap: Longest pause of all.
+    """
+
+    tries: int = 3
+    base: float = 0.5
+    cap: float = 8.0
+
+    def pause(self, failures: int, left: float, retry_after: float | None, draw: float) -> float | None:
+        """How long to wait before the next try.
+
+        Full jitter: any pause up to the longest is as likely, so that those who failed together do not return together.
+
+        Args:
+            failures: Tries that have failed so far, at least 1.
+            left: Seconds until the deadline.
+            retry_after: What the service asked for, in seconds, if it did.
+            draw: A random number in [0, 1).
+
+        Returns:
+            Seconds; None to give up: there were enough tries, or the pause would not leave time for another.
+        """
+        if failures >= self.tries:
+            return None
+        # A power above 2 ** 60 is beyond any cap, and a float has its limits.
+        pause = draw * min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
+        pause = max(pause, retry_after or 0.0)
+        return pause if pause < left else None
+
+
+class RetryBudget:
+    """Keeps retries at a tenth of the traffic, so that they cannot multiply the load on a service that is down.
+
+    A bucket of tokens: a call adds a part of one, a retry takes a whole one. It starts full, and a little drips in, so
+    that a service with few calls may retry at all.
+    """
+
+    def __init__(self, now: float, *, ratio: float = 0.1, reserve: float = 10.0, drip: float = 0.1) -> None:
+        """
+        Args:
+            now: The present.
+            ratio: Retries for each call.
+            reserve: Tokens that fit in.
+            drip: Tokens a second without any call.
+        """
+        self._ratio, self._reserve, self._drip = ratio, reserve, drip
+        self._tokens = reserve
+        self._at = now
+
+    def called(self, now: float) -> None:
+        """A first try was made."""
+        self._refill(now, self._ratio)
+
+    def take(self, now: float) -> bool:
+        """Whether a retry may be made; if so, it is paid for."""
+        self._refill(now, 0.0)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _refill(self, now: float, more: float) -> None:
+        passed = max(0.0, now - self._at)
+        self._at = max(self._at, now)
+        self._tokens = min(self._reserve, self._tokens + more + passed * self._drip)
+
+
+class Breaker:
+    """Stops calls to what fails: open while it is down, then one probe decides.
+
+    Closed, it counts how calls end, in slots of a second. When at least half of at least ``least`` calls of the last
+    ``window`` seconds have failed, it opens. After ``cool_down`` it admits one probe: a success closes it, a failure
+    opens it for as long again, and a probe that came to nothing (it was cancelled) gives its place to the next.
+
+    Attributes:
+        state: Where it stands.
+    """
+
+    def __init__(self, *, window: int = 30, least: int = 20, share: float = 0.5, cool_down: float = 10.0) -> None:
+        """
+        Args:
+            window: Whole seconds that are looked back on.
+            least: Calls below which nothing is concluded.
+            share: Part of them that must have failed.
+            cool_down: Seconds.
+        """
+        self._window, self._least, self._share, self._cool_down = window, least, share, cool_down
+        self.state: BreakerState = "closed"
+        self._opened = 0.0
+        # (second, calls, failures), oldest first: at most one for each second of the window.
+        self._slots: deque[tuple[int, int, int]] = deque()
+
+    def admit(self, now: float) -> Admission | None:
+        """Ask to make a call; whoever is admitted must ``settle``. None: not now."""
+        if self.state == "closed":
+            return "call"
+        if self.state == "open" and now >= self._opened + self._cool_down:
+            self.state = "half_open"
+            return "probe"
+        return None
+
+    def retry_after(self, now: float) -> float:
+        """Seconds until a refused caller may try again."""
+        return max(0.0, self._opened + self._cool_down - now)
+
+    def settle(self, admission: Admission, now: float, ok: bool | None) -> None:
+        """Say how an admitted call ended.
+
+        Args:
+            admission: What ``admit`` answered.
+            now: The present.
+            ok: Whether the service did its part; None where that cannot be told.
+        """
+        if admission == "probe":
+            self._settle_probe(now, ok)
+        elif self.state == "closed" and ok is not None:
+            self._count(int(now), 0 if ok else 1)
+            if self._is_down(now):
+                self._open(now)
+
+    def _settle_probe(self, now: float, ok: bool | None) -> None:
+        if ok:
+            self.state = "closed"
+        elif ok is False:
+            self._open(now)
+        else:
+            # Still due: the cool-down has passed, so the next caller probes.
+            self.state = "open"
+
+    def _open(self, now: float) -> None:
+        self.state, self._opened = "open", now
+        self._slots.clear()
+
+    def _count(self, second: int, failed: int) -> None:
+        calls = failures = 0
+        if self._slots and self._slots[-1][0] >= second:
+            second, calls, failures = self._slots.pop()
+        self._slots.append((second, calls + 1, failures + failed))
+
+    def _is_down(self, now: float) -> bool:
+        while self._slots[0][0] <= int(now) - self._window:
+            self._slots.popleft()
+        calls = sum(slot[1] for slot in self._slots)
+        return calls >= self._least and sum(slot[2] for slot in self._slots) >= self._share * calls
+
+
+class Gate(Generic[M]):
+    """How many calls may run at once: as many as the service bears, found out by asking (AIMD, as TCP does).
+
+    When the service says that it is too much, the limit halves; after as many successes as the limit, it grows by one.
+    Whoever finds no room waits in a queue, first come first served; whoever finds no room there either is refused.
+
+    Attributes:
+        ceiling: The most that the limit grows to.
+        limit: How many may run now, at least 1.
+        running: How many run.
+    """
+
+    def __init__(self, ceiling: int, queue: int) -> None:
+        """
+        Args:
+            ceiling: At least 1.
+            queue: How many may wait.
+        """
+        self.ceiling = self.limit = ceiling
+        self.running = 0
+        self._queue = queue
+        # A dict keeps the order and finds whoever gives up without a walk.
+        self._waiting: dict[M, None] = {}
+        self._successes = 0
+        self._halved = float("-inf")
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def enter(self, member: M) -> Literal["enters", "waits", "refused"]:
+        """Ask to run. Who enters must ``leave``; who waits is named by a ``leave`` or must ``give_up``."""
+        if self.running < self.limit and not self._waiting:
+            self.running += 1
+            return "enters"
+        if len(self._waiting) >= self._queue:
+            return "refused"
+        self._waiting[member] = None
+        return "waits"
+
+    def give_up(self, member: M) -> bool:
+        """Wait no longer. False: ``member`` does not wait any more; it has entered, and must ``leave``."""
+        if member not in self._waiting:
+            return False
+        del self._waiting[member]
+        return True
+
+    def leave(self, entered: float, now: float, verdict: Literal["ok", "throttled"] | None) -> list[M]:
+        """Have run.
+
+        Args:
+            entered: When the call began.
+            now: The present.
+            verdict: ``throttled``: the service said that it is too much. None: nothing can be learnt from this call.
+
+        Returns:
+            Those who waited and have entered by this.
+        """
+        self.running -= 1
+        if verdict == "throttled" and entered >= self._halved:
+            # Once a round: those who were under way when the limit halved say nothing about the new limit.
+            self.limit = max(1, self.limit // 2)
+            self._halved, self._successes = now, 0
+        elif verdict == "ok" and self.limit < self.ceiling:
+            self._successes += 1
+            if self._successes >= self.limit:
+                self.limit, self._successes = self.limit + 1, 0
+        entering = []
+        while self._waiting and self.running < self.limit:
+            member = next(iter(self._waiting))
+            del self._waiting[member]
+            self.running += 1
+            entering.append(member)
+        return entering

@@ -1,0 +1,301 @@
+"""One request over ASGI: what the host server says becomes events, and what the exchange answers messages to it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, cast
+from urllib.parse import quote
+
+import anyio
+import structlog
+
+from vstack_proto.commands import (
+    Abort,
+    AnyCommand,
+    ArmDeadline,
+    Asking,
+    CancelCall,
+    Command,
+    EndStream,
+    ReadBody,
+    Respond,
+    SendPart,
+    StartStream,
+)
+from vstack_proto.events import (
+    BodyEnded,
+    BodyReceived,
+    Crashed,
+    DeadlinePassed,
+    ExchangeEvent,
+    PeerLeft,
+    ShutdownAsked,
+)
+from vstack_proto.exchange import Exchange
+from vstack_proto.framing import Headers
+from vstack_proto.intake import checked_head
+from vstack_proto.stage import LINGER_SECONDS, MAX_WAITING_BYTES
+from vstack_proto.state import Phase
+from vstack_runtime.engine import Engine
+from vstack_runtime.logs import bind_request_id
+from vstack_runtime.performer import LATER, Performer
+from vstack_runtime.stopping import FLUSH_SECONDS
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log = structlog.get_logger("vstack")
+
+
+class Call:
+    """One request."""
+
+    def __init__(self, engine: Engine, performer: Performer, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Args:
+            engine: What the process is made of.
+            performer: Carries commands out.
+            scope: Of type ``http``.
+            receive: Gives the host server's messages.
+            send: Takes ours.
+        """
+        self._engine = engine
+        self._performer = performer
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        # HTTP/2 and later have no framing that could be forged in the head; their authority comes as Host.
+        self._old = scope["http_version"] in ("1.0", "1.1")
+        self._exchange = Exchange(engine.service)
+        self._bell = anyio.CancelScope()
+        self._todo: list[ExchangeEvent] = []
+        self._outbox: list[Respond | StartStream | SendPart | EndStream] = []
+        self._later: list[Asking] = []
+        self._aside: list[Command] = []
+        self._calls: dict[int, anyio.CancelScope] = {}
+        self._held: list[Message] = []
+        self._held_bytes = 0
+        self._listens = False
+        self._wanted = anyio.Event()
+        self._news = anyio.Event()
+
+    @property
+    def _done(self) -> bool:
+        return self._exchange.state.phase is Phase.DONE
+
+    async def run(self) -> None:
+        """Serve it."""
+        try:
+            self.tell(self._head())
+            await self._read_body()
+            if not self._done:
+                await self._wait()
+            await self._flush()
+        except* OSError:
+            _log.debug("the peer left before it had its answer")
+        finally:
+            # Whoever was cut short gives back what it holds: calls, and places in flights.
+            self.tell(PeerLeft(at=self._now()))
+        with anyio.move_on_after(FLUSH_SECONDS):
+            for command in self._aside:
+                await self._performer.perform(command)
+
+    def _now(self) -> float:
+        return self._performer.clock()
+
+    def _head(self) -> ExchangeEvent:
+        scope = self._scope
+        if self._engine.status == "draining":
+            self._exchange.handle(ShutdownAsked(at=self._now()))
+        client = scope.get("client")
+        return checked_head(
+            at=self._now(),
+            wall=self._engine.wall(),
+            request_id=f"req_{random.getrandbits(64):016x}",
+            peer=client[0] if client else "local",
+            scheme=scope.get("scheme", "http"),
+            method=scope["method"],
+            target=_target(scope),
+            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+            http_version=scope["http_version"] if self._old else "1.1",
+        )
+
+    # Feeding the machine.
+
+    def tell(self, event: ExchangeEvent) -> None:
+        """Feed an event, and the answers that follow from it."""
+        todo = self._todo
+        todo.append(event)
+        if len(todo) > 1:
+            return
+        try:
+            for one in todo:
+                for command in self._handle(one):
+                    self._carry_out(command, one.at)
+        finally:
+            todo.clear()
+        self._news.set()
+        if self._listens and self._done:
+            self._bell.cancel()  # who waits for the body need not
+
+    def _handle(self, event: ExchangeEvent) -> tuple[AnyCommand, ...]:
+        try:
+            return self._exchange.handle(event)
+        except Exception:
+            bind_request_id(self._exchange.state.request_id)
+            _log.exception("an exchange crashed", met=type(event).__name__)
+            if isinstance(event, Crashed):
+                raise  # the host server has an answer of its own for this
+            return self._handle(Crashed(at=event.at))
+
+    def _carry_out(self, command: AnyCommand, at: float) -> None:
+        if isinstance(command, ArmDeadline):
+            self._bell.deadline = command.when
+        elif isinstance(command, Respond | StartStream | SendPart | EndStream):
+            self._outbox.append(command)
+        elif isinstance(command, CancelCall):
+            if (scope := self._calls.pop(command.ticket, None)) is not None:
+                scope.cancel()
+        elif isinstance(command, ReadBody):
+            self._wanted.set()
+        elif not isinstance(command, Abort):
+            self._perform_now(command, at)
+
+    def _perform_now(self, command: Command, at: float) -> None:
+        try:
+            answer = self._performer.perform_now(command, self, at)
+        except Exception:
+            _log.exception("a command could not be carried out", command=type(command).__name__)
+            if isinstance(command, Asking):
+                self._todo.append(Crashed(at=at))
+            return
+        if answer is not LATER:
+            if answer is not None:
+                self._todo.append(cast("ExchangeEvent", answer))
+        elif isinstance(command, Asking):
+            self._later.append(command)
+        else:
+            self._aside.append(command)
+
+    # Waiting.
+
+    async def _read_body(self) -> None:
+        """Hand the body over as it comes; the host server sends 100 Continue when it is first asked for it."""
+        while self._exchange.state.phase is Phase.BODY:
+            message, self._listens = None, True
+            with anyio.CancelScope(deadline=self._bell.deadline) as self._bell:
+                message = await self._receive()
+            self._listens = False
+            if message is not None:
+                self._take(message)
+            else:
+                self.tell(DeadlinePassed(at=self._now()))
+
+    def _take(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            self.tell(PeerLeft(at=self._now()))
+            return
+        self._held.append(message)
+        self._feed_body()
+
+    def _feed_body(self) -> None:
+        while self._held and self._exchange.state.phase is Phase.BODY:
+            message = self._held.pop(0)
+            if data := message.get("body", b""):
+                self.tell(BodyReceived(at=self._now(), data=bytes(data)))
+            if not message.get("more_body", False) and not self._done:
+                self.tell(BodyEnded(at=self._now()))
+
+    async def _wait(self) -> None:
+        """Something takes time: wait for it, for the deadline and for the caller's leaving, and send what comes."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_peer)
+            tasks.start_soon(self._watch_clock)
+            while True:
+                self._news = anyio.Event()
+                self._feed_body()
+                if self._done:
+                    break
+                while self._later:
+                    command = self._later.pop(0)
+                    # Made here and not in the task: what is cancelled before its first step must not take it.
+                    scope = self._calls[command.ticket] = anyio.CancelScope()
+                    tasks.start_soon(self._perform, command, scope)
+                await self._flush()
+                await self._news.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _watch_peer(self) -> None:
+        # To ask for the body makes the host server send 100 Continue: not before it is wanted.
+        if self._exchange.state.expects_continue:
+            await self._wanted.wait()
+        while not self._done:
+            message = await self._receive()
+            self._held_bytes += len(message.get("body", b""))
+            self._take(message)
+            if self._held_bytes > MAX_WAITING_BYTES:
+                # The rest stays with the host server; of the peer's leaving nothing is heard meanwhile.
+                await self._wanted.wait()
+
+    async def _watch_clock(self) -> None:
+        while not self._done:
+            with anyio.CancelScope(deadline=self._bell.deadline) as self._bell:
+                await anyio.sleep_forever()
+            self.tell(DeadlinePassed(at=self._now()))
+
+    async def _perform(self, command: Asking, scope: anyio.CancelScope) -> None:
+        with scope:
+            answer = await self._performer.perform(command)
+            if self._calls.pop(command.ticket, None) is not None and answer is not None:
+                self.tell(cast("ExchangeEvent", answer))
+
+    # Answering.
+
+    async def _flush(self) -> None:
+        while self._outbox:
+            command = self._outbox.pop(0)
+            if isinstance(command, Respond):
+                await self._start(command.status, command.headers)
+                early = self._exchange.state.unread and self._old
+                await self._send({"type": "http.response.body", "body": command.body, "more_body": early})
+                if early:
+                    await self._linger()
+                    await self._send({"type": "http.response.body", "body": b""})
+            elif isinstance(command, StartStream):
+                await self._start(command.status, command.headers)
+            elif isinstance(command, SendPart):
+                await self._send({"type": "http.response.body", "body": command.data, "more_body": True})
+            else:
+                await self._send({"type": "http.response.body", "body": b""})
+
+    async def _linger(self) -> None:
+        """Read on for a while after an early answer: a connection closed at once takes the answer with it."""
+        state, limits = self._exchange.state, self._engine.service.policy.limits
+        if state.expects_continue and not self._wanted.is_set():
+            return  # to ask for the body now would have the host server call for it
+        drained = 0
+        with anyio.move_on_after(LINGER_SECONDS):
+            while drained <= limits.drain_bytes:
+                message = await self._receive()
+                if not message.get("more_body", False):
+                    return
+                drained += len(message.get("body", b""))
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        # HTTP/2 knows no Connection field (RFC 9113, section 8.2.2).
+        encoded = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers if self._old or n != "connection"]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+def _target(scope: Scope) -> str:
+    """The request target as it was sent, less the prefix under which a host application has mounted us."""
+    raw = scope.get("raw_path")
+    path = raw.decode("latin-1") if raw else quote(scope["path"])
+    prefix = quote(scope.get("root_path", ""))
+    if prefix and path.startswith(prefix):
+        path = path[len(prefix) :] or "/"
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,141 @@
+"""HTTP clients for model services: made once for each provider, closed with it. Only this file knows the libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ssl
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import httpx2
+import msgspec
+
+from vstack_runtime.backends import ProviderError
+
+# How long an idle connection is kept: under the 60 s after which common load balancers close it at their end.
+IDLE_SECONDS = 30.0
+# What TCP and TLS may take; the SDKs of the makers give 5 too.
+CONNECT_SECONDS = 5.0
+# A model's answer is some kilobytes; whoever sends this much is no model.
+MAX_ANSWER_BYTES = 16 << 20
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Reading the certificates takes 20 ms and half a megabyte: once for the process.
+    return httpx.create_ssl_context()
+
+
+def _timeout(within: float) -> httpx.Timeout:
+    return httpx.Timeout(max(within, 0.001), connect=min(max(within, 0.001), CONNECT_SECONDS))
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece.
+
+    httpx's own is an async generator, which a cancelled call leaves unfinished; trio warns of every such one.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._left: bytes | None = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._left = self._left, None
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+
+class JsonClient:
+    """Posts JSON to one service, over connections that are kept."""
+
+    def __init__(self, name: str, base_url: str, headers: Mapping[str, str]) -> None:
+        """
+        Args:
+            name: Of the provider, for what a caller is told.
+            base_url: To which paths are appended.
+            headers: Sent with every request; may hold a key, which no error text will.
+        """
+        self._name = name
+        # How many connections there may be is the gate's to say. A pool's own limit would be a second queue, without an
+        # end; and httpcore closes idle connections too early where their number is limited.
+        self._client = httpx.AsyncClient(
+            base_url=base_url.rstrip("/") + "/",
+            headers={"accept": "application/json", "content-type": "application/json", **headers},
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS),
+            verify=_tls(),
+        )
+
+    async def post(self, path: str, body: bytes, within: float) -> Answer:
+        """Post a body, and read the whole answer whatever its status.
+
+        Args:
+            path: Relative to the base.
+            body: JSON.
+            within: Seconds.
+
+        Raises:
+            ProviderError: ``late``, or ``unavailable`` where the connection failed or the answer broke off.
+        """
+        try:
+            request = self._client.build_request("POST", path, content=body, timeout=_timeout(within))
+            request.stream = _Body(body)
+            response = await self._client.send(request, stream=True)
+            async with contextlib.aclosing(response):
+                parts, size = [], 0
+                async for part in response.aiter_bytes():
+                    parts.append(part)
+                    size += len(part)
+                    if size > MAX_ANSWER_BYTES:
+                        told = f"{self._name} sent more than {MAX_ANSWER_BYTES} bytes"
+                        raise ProviderError("rejected", told)
+                return Answer(response.status_code, dict(response.headers), b"".join(parts))
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as fault:
+            raise ProviderError("late", f"{self._name} did not answer in time") from fault
+        except httpx.DecodingError as fault:
+            raise ProviderError("unavailable", f"{self._name} sent an answer that cannot be decoded") from fault
+        except httpx.TransportError as fault:
+            # Its text may hold addresses and more; the name of its type says what a caller can use.
+            told = f"the connection to {self._name} failed ({type(fault).__name__})"
+            raise ProviderError("unavailable", told) from fault
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+@functools.cache
+def _tls2() -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
+
+
+def anthropic_client() -> httpx2.AsyncClient:
+    """The client that Anthropic's SDK is given, limited as ``JsonClient``; each call brings its timeout."""
+    return httpx2.AsyncClient(
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS),
+        timeout=httpx2.Timeout(120.0, connect=CONNECT_SECONDS),
+        verify=_tls2(),
+        follow_redirects=False,
+    )
+
+
+def anthropic_timeout(within: float) -> httpx2.Timeout:
+    """What is left of a deadline, in the words of Anthropic's SDK."""
+    return httpx2.Timeout(max(within, 0.001), connect=min(max(within, 0.001), CONNECT_SECONDS))
+
+
+def connect_timed_out(fault: BaseException | None) -> bool:
+    """Whether a fault of Anthropic's SDK stands for a connection that was never made, so that a deadline may remain."""
+    return isinstance(fault, httpx2.ConnectTimeout | httpx2.PoolTimeout)

@@ -1,0 +1,31 @@
+"""The parts of the settings that name models and providers."""
+
+from __future__ import annotations
+
+PROVIDERS = ("anthropic", "openai", "ollama")
+
+
+def parse_models(text: str) -> tuple[str, ...]:
+    """The models that requests may name, in the operator's order.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    models = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+    if not models or any(len(model.split()) != 1 for model in models):
+        raise ValueError("names of models, separated by commas")
+    return models
+
+
+def parse_fallbacks(text: str) -> tuple[str, ...]:
+    """Providers to turn to in order, each as its name or ``name:model``; none for ``off``.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    if text.lower() == "off":
+        return ()
+    items = tuple(item.strip() for item in text.split(",") if item.strip())
+    if not items or any(item.partition(":")[0] not in PROVIDERS for item in items):
+        raise ValueError(f"off, or some of {', '.join(PROVIDERS)} separated by commas, each with :MODEL if need be")
+    return items

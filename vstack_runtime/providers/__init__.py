@@ -1,0 +1,1 @@
+"""Model services: one file each, and what stands around them all."""

@@ -1,0 +1,138 @@
+"""OpenAI's chat completions, and the many services that speak the same."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from vstack_proto.values import ModelRequest, Usage
+from vstack_runtime.backends import ProviderError
+from vstack_runtime.http_client import Answer, JsonClient
+from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, decoded, failed, tokens
+from vstack_runtime.providers.prices import priced
+from vstack_runtime.providers.schemas import strict_schema, told_schema
+
+_log = structlog.get_logger("vstack")
+
+NAME = "openai"
+DEFAULT_MODEL = "gpt-6.1-terra"
+BASE_URL = "https://api.openai.com/v1"
+
+Form = Literal["json_schema", "json_object", "prompt"]
+_NEXT: dict[Form, Form] = {"json_schema": "json_object", "json_object": "prompt"}
+# How a service says that it does not know a form of answer: 400 or 422 and one of these words.
+_FORM_WORDS = (b"response_format", b"json_schema", b"json_object", b"structured output", b"guided")
+
+
+class OpenAIProvider:
+    """Asks models behind ``/chat/completions``.
+
+    Attributes:
+        form: How this server is told what the answer must look like: by its strict mode, by its JSON mode, or by the
+            prompt alone. It starts with the first and steps down when the server says that it cannot.
+    """
+
+    name = NAME
+
+    def __init__(self, key: str | None, *, base_url: str = BASE_URL, default_model: str = DEFAULT_MODEL) -> None:
+        """
+        Args:
+            key: Of the API, for servers that want one; no error text will hold it.
+            base_url: With its version, such as ``http://127.0.0.1:8080/v1``.
+            default_model: Asked where a request names none.
+        """
+        self.default_model = default_model
+        self.form: Form = "json_schema"
+        # Some servers take a form and ignore it; only OpenAI's own is known to hold to it.
+        self._tells_schema = base_url.rstrip("/") != BASE_URL
+        self._http = JsonClient(NAME, base_url, {"authorization": f"Bearer {key}"} if key else {})
+
+    async def ask(self, request: ModelRequest, within: float) -> Reply:
+        """Ask a model.
+
+        Raises:
+            ProviderError: The call came to nothing.
+        """
+        while True:
+            form, strict = self.form, strict_schema(request.schema)
+            used: Form = "json_object" if form == "json_schema" and strict is None else form
+            body = msgspec.json.encode(self._body(request, used, strict))
+            answer = await self._http.post("chat/completions", body, within)
+            if answer.status < 300:
+                return _reply(decoded(NAME, answer.body), request.model)
+            if used not in _NEXT or not _form_refused(answer):
+                raise _error(answer, request.model)
+            # Another call may have stepped down meanwhile; then its form is tried.
+            if self.form == form:
+                self.form = _NEXT[used]
+                _log.warning("the server takes no such form of answer", provider=NAME, refused=used, next=self.form)
+
+    def _body(self, request: ModelRequest, form: Form, strict: dict[str, Any] | None) -> dict[str, Any]:
+        tells = self._tells_schema or form != "json_schema"
+        asked = [request.shared, request.instruction, *([told_schema(request.schema)] if tells else [])]
+        messages = [{"role": "system", "content": request.system}, {"role": "user", "content": "\n\n".join(asked)}]
+        if request.complaint is not None:
+            messages.append({"role": "assistant", "content": request.previous or ""})
+            messages.append({"role": "user", "content": again(request.complaint)})
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": messages,
+            "max_completion_tokens": MAX_OUTPUT_TOKENS,
+        }
+        if form == "json_schema":
+            # The name may have 64 characters of [A-Za-z0-9_-].
+            wanted = {"name": request.name[:64], "strict": True, "schema": strict}
+            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        elif form == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        return body
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+
+def _form_refused(answer: Answer) -> bool:
+    said = answer.body.lower()
+    return answer.status in (400, 422, 501) and any(word in said for word in _FORM_WORDS)
+
+
+def _error(answer: Answer, model: str) -> ProviderError:
+    try:
+        body: object = msgspec.json.decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        body = None
+    error = failed(NAME, "OPENAI_API_KEY", model, answer.status, answer.headers, body)
+    if answer.status == 429 and isinstance(body, dict) and b"insufficient_quota" in answer.body:
+        # Said with 429 as well, but no pause mends it.
+        return ProviderError("rejected", f"{NAME} answered 429 insufficient_quota; its account has no credit left")
+    if answer.status == 400 and b"context_length_exceeded" in answer.body:
+        return ProviderError("truncated", f"the trace does not fit {model}'s context window", status=400)
+    return error
+
+
+def _reply(answer: dict[str, Any], model: str) -> Reply:
+    usage = _usage(answer.get("usage"), model)
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise ProviderError("unavailable", f"{NAME} sent an answer without a message", usage=usage)
+    reason, text = choice.get("finish_reason"), message.get("content")
+    if message.get("refusal") or reason == "content_filter":
+        raise ProviderError("refused", f"{model} refused to answer", usage=usage)
+    if reason == "length":
+        raise ProviderError("truncated", f"{model} did not finish within {MAX_OUTPUT_TOKENS} tokens", usage=usage)
+    return Reply(text if isinstance(text, str) else "", usage)
+
+
+def _usage(told: Any, model: str) -> Usage:
+    if not isinstance(told, dict):
+        return Usage()
+    details = told.get("prompt_tokens_details")
+    cached = details if isinstance(details, dict) else {}
+    sent, answered = tokens(told.get("prompt_tokens")), tokens(told.get("completion_tokens"))
+    read, written = tokens(cached.get("cached_tokens")), tokens(cached.get("cache_write_tokens"))
+    return priced(model, Usage(sent, answered, read, written))
