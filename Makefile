@@ -18,8 +18,11 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CON
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes another canonical trace
-	@$(BIN)/python examples/demo.py $(if $(TRACE),"$(TRACE)")
+# A key on the command line of make is a wish to use it; one that happens to be in the environment is not.
+ASK = $(if $(filter command,$(origin ANTHROPIC_API_KEY) $(origin OPENAI_API_KEY) $(origin OLLAMA_HOST)),--ask)
+
+demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes another canonical trace, ANTHROPIC_API_KEY=key asks a model
+	@$(BIN)/python examples/demo.py $(ASK) $(if $(TRACE),"$(TRACE)")
 
 test: $(VENV)/.test ## every test, then the coverage gate; ARGS='-k name' is passed to pytest (and skips the gate)
 	$(BIN)/coverage run -m pytest $(ARGS)

@@ -38,6 +38,7 @@ def everything(loop: str) -> int:
 
 def only_guards() -> int:
     """Check the ratios; 1 where one does not hold."""
+    exchanges.check_same_answer()
     found = guards.verdicts()
     _show("Guards", guards.table(found))
     failed = [verdict.name for verdict in found if not verdict.holds]
@@ -52,6 +53,8 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=("all", "guards"), default="all")
     parser.add_argument("--uvloop", action="store_true", help="uvloop under every server of asyncio; writes no page")
     arguments = parser.parse_args()
+    if arguments.what == "guards" and arguments.uvloop:
+        parser.error("the guards are for asyncio's own loop")
     if arguments.what == "guards":
         return only_guards()
     return everything("uvloop" if arguments.uvloop else "asyncio")

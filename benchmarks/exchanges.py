@@ -37,10 +37,10 @@ def exchange_tasks() -> dict[str, Task]:
 
 
 def h11_task() -> Task:
-    """One cycle of h11 over the bytes of the cached request, with an answer of the same size."""
+    """One cycle of h11 over the same traffic: the bytes of the cached request; an answer with our fields and size."""
     request = small()
     answer, requests = answer_of(request), request.endless()
-    cycle = Cycle(encoded_headers(answer, all_of_them=False), answer.body)
+    cycle = Cycle(encoded_headers(answer, all_of_them=True), answer.body)
     return lambda: cycle.run(next(requests))
 
 

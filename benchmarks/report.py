@@ -29,7 +29,8 @@ rounds.
 
 {guards}
 
-A guard that fails is measured a second time, for twice as long, before it counts as failed.
+Several guards are measured together; where one of them fails, they are measured again for twice as long, and
+that counts.
 
 ## An exchange, in microseconds
 
@@ -77,7 +78,6 @@ Offline analyses of traces with so many steps, messages or agents, of some 120 c
 `social_loafing` has one agent for every ten messages, a crew in `span_of_control` a lead for every eight.
 
 {by_steps}
-
 """
 
 

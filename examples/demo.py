@@ -1,9 +1,10 @@
 """Starts the real server, sends it a trace, shows the diagnosis, and stops the server.
 
-    python examples/demo.py [TRACE]
+    python examples/demo.py [--ask] [TRACE]
 
 TRACE is a canonical trace as a JSON file; without one, a failed run that is shipped in ``examples/traces``. No key, no
-model and no network are needed: the server is started with ``VSTACK_LLM=offline``.
+model and no network are needed: the server is started with ``VSTACK_LLM=offline``. With ``--ask``, or by
+``make demo ANTHROPIC_API_KEY=...``, the model service is asked that the environment has a key for.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ def main(arguments: list[str]) -> int:
     """Run the demo; the exit code is 0 where a diagnosis was shown and the server ended well."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no quotation marks still gets the rest
+    asks = arguments[:1] == ["--ask"]
+    arguments = arguments[asks:]
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        fail("usage: python examples/demo.py [TRACE]", 2)
+        fail("usage: python examples/demo.py [--ask] [TRACE]", 2)
     path = Path(arguments[0]) if arguments else DEFAULT
     trace = read_trace(path)
-    with tempfile.TemporaryFile() as log, running_server(log) as (server, port):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0, trust_env=False) as client:
+    with tempfile.TemporaryFile() as log, running_server(log, asks=asks) as (server, port):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=150.0, trust_env=False) as client:
             wait_until_ready(client)
             answers = {pattern: ask(client, pattern, trace) for pattern in NAMES}
         code = stop(server)
@@ -86,12 +89,12 @@ def read_trace(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def running_server(log: IO[bytes]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def running_server(log: IO[bytes], *, asks: bool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """``vstack-api serve`` as a process of its own, on a free port, and the port."""
     program = Path(sys.executable).with_name("vstack-api")
-    # No setting of the person who looks at this reaches the server: it wants no key and asks no model.
+    # No setting of the person who looks at this reaches the server, and a key in the environment is no wish to pay.
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("VSTACK_", "SENTRY_"))}
-    bare |= {"VSTACK_LLM": "offline", "VSTACK_DRAIN_DELAY": "0"}
+    bare |= {"VSTACK_LLM": "auto" if asks else "offline", "VSTACK_DRAIN_DELAY": "0"}
     try:
         server = subprocess.Popen([program, "serve", "--port", "0"], env=bare, stdout=log, stderr=log)
     except OSError as error:

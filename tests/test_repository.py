@@ -27,8 +27,8 @@ PURE = frozenset({
     "__future__", "abc", "array", "base64", "binascii", "bisect", "cmath", "codecs", "collections", "contextlib",
     "copy", "dataclasses", "datetime", "decimal", "difflib", "email.utils", "enum", "fractions", "functools", "gzip",
     "hashlib", "heapq", "hmac", "html", "html.entities", "inspect", "io", "ipaddress", "itertools", "json",
-    "keyword", "math", "numbers", "operator", "re", "shlex", "statistics", "string", "struct", "textwrap", "types", "typing",
-    "unicodedata", "urllib.parse", "weakref", "zlib", "h11", "msgspec",
+    "keyword", "math", "numbers", "operator", "re", "shlex", "statistics", "string", "struct", "textwrap", "types",
+    "typing", "unicodedata", "urllib.parse", "weakref", "zlib", "h11", "msgspec",
 })
 # fmt: on
 # Two doors that are used in one place each.

@@ -9,6 +9,7 @@ from vstack_proto.answers import NO_STORE, detection_body, server_event
 from vstack_proto.caching import alias_key, cache_key, canonical
 from vstack_proto.commands import (
     AnyCommand,
+    ArmDeadline,
     CallModel,
     Commands,
     JoinFlight,
@@ -53,7 +54,7 @@ class AnalysisSteps(IntakeSteps):
     __slots__ = ()
 
     def _body_ended(self, event: BodyEnded) -> Commands:
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
         state.unread = False
         if len(state.body) != 1:
             state.body = [b"".join(state.body)]
@@ -67,16 +68,15 @@ class AnalysisSteps(IntakeSteps):
             told = 'the body is empty; send {"trace": {...}} as JSON'
             raise RemoteProtocolError(400, "invalid_request", told)
         if not policy.cache:
-            return (self._arm(), *self._decode(event.at))
-        state.alias = alias_key(state.path, body, self._scope)
+            return (ArmDeadline(state.last_moment), *self._decode(event.at))
+        state.alias = alias_key(state.path, body, self._scope if policy.scope_by_key else "")
         state.phase = ALIAS
-        return self._arm(), LookUpCache(self._next_ticket(), None, state.alias)
+        return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, state.alias)
 
     @property
     def _scope(self) -> str:
-        """What keeps callers' answers apart, where they are to be kept apart."""
-        state = self.state
-        return (state.caller or state.address) if self.service.policy.scope_by_key else ""
+        """Who calls, where callers' answers are kept apart."""
+        return (self.state.caller or self._address) if self.policy.scope_by_key else ""
 
     def _alias_answered(self, event: CacheAnswered) -> Commands:
         state = self.state
@@ -90,7 +90,7 @@ class AnalysisSteps(IntakeSteps):
         """From bytes to a trace that the pattern takes, and the key of its analysis."""
         state, service = self.state, self.service
         body = state.body[0]
-        limits = service.policy.limits
+        limits = self.limits
         check_body(body, limits)
         envelope = decode_envelope(body)
         mode = envelope.mode or "standard"
@@ -129,7 +129,11 @@ class AnalysisSteps(IntakeSteps):
 
     def _choose_model(self, asked: str | None) -> None:
         """The model that will really be asked."""
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
+        if asked and policy.models and asked not in (*policy.models, OFFLINE):
+            told = f"is {asked[:100]!r}; it is one of {', '.join((*policy.models, OFFLINE))}"
+            fault = {"pointer": "/model", "message": told}
+            raise RemoteProtocolError(400, "validation_error", f"/model {told}", errors=[fault], error_count=1)
         state.model = asked or policy.default_model or "none"
         if policy.offline and state.model != OFFLINE:
             if asked:
@@ -138,7 +142,7 @@ class AnalysisSteps(IntakeSteps):
 
     def _read_trace(self, envelope: Envelope) -> msgspec.Struct:
         """The trace as the pattern's Struct."""
-        state, limits = self.state, self.service.policy.limits
+        state, limits = self.state, self.limits
         pattern = self.service.catalogue.get(state.pattern)
         if envelope.format not in (None, *_FORMATS):
             told = f"format is {envelope.format!r}; it is one of {', '.join(_FORMATS)}"
@@ -169,7 +173,7 @@ class AnalysisSteps(IntakeSteps):
         return (JoinFlight(state.flight, state.key),)
 
     def _flight_joined(self, event: FlightJoined) -> Commands:
-        state, limits = self.state, self.service.policy.limits
+        state, limits = self.state, self.limits
         if event.role == "refused":
             state.flight = 0
             told = f"{limits.max_in_flight} analyses are in flight, as many as VSTACK_API_MAX_IN_FLIGHT allows"
@@ -186,25 +190,30 @@ class AnalysisSteps(IntakeSteps):
         state = self.state
         state.waiting = 0
         # Where a pattern breaks here, the head of a stream must not count as sent: the crash is answered with 500.
-        step = self._analysis().begin(at)
+        analysis = self._analysis()
+        step = analysis.begin(at)
+        self.seen = analysis.seen
         opening = self._open_stream() if state.streams and not state.streaming else ()
         return (*opening, *self._advance(step, at))
 
     def _analysis(self) -> Analysis:
         assert self.state.analysis is not None
-        return Analysis(self.service.catalogue.get(self.state.pattern), self.state.analysis, self.trace)
+        return Analysis(self.service.catalogue.get(self.state.pattern), self.state.analysis, self.trace, self.seen)
 
     def _model_heard(self, event: ModelAnswered | ModelFailed) -> Commands:
-        return self._advance(self._analysis().handle(event), event.at)
+        analysis = self._analysis()
+        step = analysis.handle(event)
+        self.seen = analysis.seen
+        return self._advance(step, event.at)
 
     def _advance(self, step: Step, at: float) -> Commands:
         """Carry out what the analysis asks for."""
         state = self.state
         if isinstance(step, ModelRequest):
-            if self.service.policy.provider is None:
+            if self.policy.provider is None:
                 return self._fail(Failure(502, "llm_resolution_error", _NO_PROVIDER), at)
             state.phase = MODEL
-            return (*self._progress(), CallModel(self._next_ticket(), step, self._last_moment))
+            return (*self._progress(), CallModel(self._next_ticket(), step, state.last_moment))
         if isinstance(step, Failure):
             return self._fail(step, at)
         return self._conclude(step, at)
@@ -219,10 +228,11 @@ class AnalysisSteps(IntakeSteps):
         return (SendPart(server_event("progress", msgspec.json.encode(told))),)
 
     def _conclude(self, step: Concluded, at: float) -> Commands:
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
         entry = CacheEntry(step.detection, state.wall + (at - state.started))
         landed: tuple[AnyCommand, ...] = (LandFlight(state.flight, state.key, Landing(entry=entry)),)
-        if policy.cache:
+        # What a stand-in found is not what the model of the key would have found.
+        if policy.cache and not (state.analysis and state.analysis.stand_in):
             landed = (StoreCache(state.key, entry, state.alias, self._meaning), *landed)
         state.flight = 0
         return (*landed, *self._answer(entry, state.cache, at))

@@ -42,7 +42,7 @@ from vstack_proto.events import (
 )
 from vstack_proto.exchange import Exchange
 from vstack_proto.framing import Head
-from vstack_proto.intake import framing_refused, without_secrets
+from vstack_proto.intake import framing_refused, nth_request_id, without_secrets
 from vstack_proto.service import Service
 from vstack_proto.stage import LINGER_SECONDS, MAX_TURN_BYTES, MAX_WAITING_BYTES, Stage
 from vstack_proto.wire import (
@@ -56,11 +56,6 @@ from vstack_proto.wire import (
     encode_chunk,
     encode_head,
 )
-
-# 2**64 / golden ratio: multiples of it, modulo 2**64, are all different and spread over the whole range (Knuth, 6.4).
-_STRIDE = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
-
 
 # As names of their own: looking a member up on its class costs more than the step it stands in.
 IDLE, HEAD, EXCHANGE, LINGER, CLOSED = Stage
@@ -85,21 +80,17 @@ class Connection:
         self._scheme = scheme
         self._seed = seed
         self._requests = 0
-        self._wall = 0.0
-        self._wall_at = 0.0
+        self._wall = self._wall_at = 0.0
         self._out: list[AnyCommand] = []
         self._deadline = 0.0
         self._armed = 0.0
         self._write_deadline = 0.0
-        self._paused_reading = False
-        self._paused_writing = False
+        self._paused_reading = self._paused_writing = False
         self._wants_body = False
         self._ended = False
         self._chunked = False
-        self._closing = False
-        self._draining = False
-        self._drained = 0
-        self._sent = 0
+        self._closing = self._draining = False
+        self._drained = self._sent = 0
         self._held = False
         self._known: tuple[WireHead, Head, str | None] | None = None
 
@@ -238,7 +229,7 @@ class Connection:
             HeadReceived(
                 at=at,
                 wall=self._wall_now(at),
-                request_id=self._request_id(),
+                request_id=nth_request_id(self._seed, self._requests),
                 peer=self._peer,
                 scheme=self._scheme,
                 method=head.method,
@@ -251,16 +242,13 @@ class Connection:
         # A pipelined request may begin long after its bytes came.
         return self._wall + (at - self._wall_at)
 
-    def _request_id(self) -> str:
-        return f"req_{(self._seed + self._requests * _STRIDE) & _MASK:016x}"
-
     def _refused(self, refusal: RemoteProtocolError, at: float) -> None:
         """What came is no request: say so, and listen no more."""
         if self.exchange is None:
             self._requests += 1
             self.exchange = Exchange(self.service)
         self.stage = EXCHANGE
-        wall, request_id = self._wall_now(at), self._request_id()
+        wall, request_id = self._wall_now(at), nth_request_id(self._seed, self._requests)
         self._tell(framing_refused(refusal, at=at, wall=wall, request_id=request_id, peer=self._peer))
 
     def _balance(self) -> None:
@@ -367,12 +355,10 @@ class Connection:
         if self.exchange is not None:
             self._tell(PeerLeft(at=at))
         else:
-            self.stage = CLOSED
-            self._out.append(Abort())
+            self._aborted(Abort(), at)
 
     def _peer_left(self, event: PeerLeft) -> None:
-        if self.exchange is not None:
-            self._tell(event)
+        self._tell(event)
         self.stage = CLOSED
 
     def _crashed(self, event: Crashed) -> None:

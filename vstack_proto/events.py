@@ -123,23 +123,25 @@ class FlightHandedOver(Answered, frozen=True, gc=False, tag=True, kw_only=True):
 
 
 class ModelAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
-    """A model's answer, as text, and what it used."""
+    """A model's answer, as text, and what it used; ``model`` names the one that answered where another was asked."""
 
     text: str
     usage: Usage = Usage()
+    model: str = ""
 
 
 class ModelFailed(Answered, frozen=True, gc=False, tag=True, kw_only=True):
     """A model call came to nothing.
 
     Attributes:
-        kind: ``unavailable`` (later may help), ``refused`` (the model would not), ``truncated`` (it ran out of tokens),
+        kind: ``unavailable`` (later may help), ``overloaded`` (too many calls wait for the provider), ``late`` (there
+            was no answer by the deadline), ``refused`` (the model would not), ``truncated`` (it ran out of tokens),
             ``rejected`` (the provider would not take the call), ``unresolved`` (no provider is configured).
         message: For the caller; holds no secret.
         retry_after: Seconds, where the provider named them.
     """
 
-    kind: Literal["unavailable", "refused", "truncated", "rejected", "unresolved"]
+    kind: Literal["unavailable", "overloaded", "late", "refused", "truncated", "rejected", "unresolved"]
     message: str
     retry_after: float | None = None
     usage: Usage = Usage()

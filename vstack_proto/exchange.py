@@ -7,7 +7,7 @@ moves the phase. What runs stands in ``intake_steps`` (head to body) and ``analy
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from vstack_proto.analysis_steps import AnalysisSteps
 from vstack_proto.commands import Commands
@@ -54,12 +54,12 @@ class Exchange(AnalysisSteps):
         """
         state = self.state
         was = state.phase
-        rule_here = _ROWS[was].get(type(event))
-        if rule_here is None:
-            raise LocalProtocolError(f"{type(event).__name__} while waiting for {was.name}")
-        run, leads_to, answers = rule_here
+        try:
+            run, leads_to, answers = _ROWS[was][type(event)]
+        except KeyError:
+            raise LocalProtocolError(f"{type(event).__name__} while waiting for {was.name}") from None
         if answers is not None:
-            ticket = cast("Answered", event).ticket
+            ticket: int = event.ticket  # type: ignore[union-attr]  # only an Answered has an entry here
             if ticket != state.waiting:
                 raise LocalProtocolError(f"{type(event).__name__} for ticket {ticket}, not {state.waiting}")
             if answers:

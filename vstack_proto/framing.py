@@ -121,10 +121,7 @@ def check_head(method: str, target: str, headers: Headers, http_version: str, ma
     fields = dict(headers)
     if len(fields) != len(headers):
         fields = _joined(headers)
-    # CGI and WSGI make x_y and x-y one variable, so that a name with "_" slips past a proxy that filters on "-".
-    if "_" in "".join(fields):
-        name = next(name for name in fields if "_" in name)
-        raise invalid(f"The header name {shown(name)} has an underscore; write '-' for '_'.")
+    _check_names(fields)
     # isprintable() reads all the values in the time of one search, and is False for every control character.
     if not "".join(fields.values()).isprintable():
         _check_values(fields)
@@ -132,9 +129,7 @@ def check_head(method: str, target: str, headers: Headers, http_version: str, ma
     authority = _host(fields, modern)
     if method == "CONNECT":
         raise RemoteProtocolError(405, "method_not_allowed", "CONNECT is not allowed: this server is no proxy.")
-    # The same as no match for _NOT_IN_TARGET, in half the time.
-    plain = target.isascii() and target.isprintable() and " " not in target and "#" not in target
-    if not plain or target[:1] != "/":
+    if not _is_plain(target):
         authority, target = _other_target(method, target, authority)
     path, _, query = target.partition("?")
     return Head(
@@ -148,6 +143,18 @@ def check_head(method: str, target: str, headers: Headers, http_version: str, ma
         keep_alive=modern and ("connection" not in fields or not _says_close(fields["connection"])),
         fields=fields,
     )
+
+
+def _check_names(fields: dict[str, str]) -> None:
+    # CGI and WSGI make x_y and x-y one variable, so that a name with "_" slips past a proxy that filters on "-".
+    if "_" in "".join(fields):
+        name = next(name for name in fields if "_" in name)
+        raise invalid(f"The header name {shown(name)} has an underscore; write '-' for '_'.")
+
+
+def _is_plain(target: str) -> bool:
+    """Whether a target is in origin-form: the same as no match for _NOT_IN_TARGET, in half the time."""
+    return target[:1] == "/" and target.isascii() and target.isprintable() and " " not in target and "#" not in target
 
 
 def check_authority(authority: str, where: str) -> None:

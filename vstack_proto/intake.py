@@ -12,6 +12,15 @@ from vstack_proto.framing import Head, Headers, check_head
 # What proves who a caller is, or carries its session: it ends here, so that no event, log or tape can hold it.
 SECRET_FIELDS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
 
+# 2**64 / golden ratio: multiples of it, modulo 2**64, are all different and spread over the whole range (Knuth, 6.4).
+_STRIDE = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+def nth_request_id(seed: int, number: int) -> str:
+    """The id of a connection's nth request, where the caller brings none; ``seed`` is a random number below 2**64."""
+    return f"req_{(seed + number * _STRIDE) & _MASK:016x}"
+
 
 def without_secrets(head: Head, headers: Headers) -> tuple[Head, str | None]:
     """A head that ``check_head`` accepted as events may hold it, and the digest of the key that it presents."""

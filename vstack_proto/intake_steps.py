@@ -49,7 +49,7 @@ class IntakeSteps(Replies):
     __slots__ = ()
 
     def _head(self, event: HeadReceived) -> Commands:
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
         head = event.head
         state.fields = fields = head.fields
         state.method = event.method
@@ -57,15 +57,16 @@ class IntakeSteps(Replies):
         state.query = head.query
         state.wall = event.wall
         state.started = event.at
+        state.last_moment = event.at + policy.limits.request_timeout
         state.keep_alive = head.keep_alive
         state.content_length = head.content_length or 0
         state.expects_continue = head.expects_continue
         state.unread = head.chunked or state.content_length > 0
-        asked = fields.get("x-request-id", "")
+        asked = fields.get("x-request-id")
         state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else event.request_id
         if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
             state.trace_id = trace[1]
-        state.address = client_address(event.peer, fields.get("x-forwarded-for"), policy.trusted_proxies)
+        state.peer = event.peer
         state.secure = event.scheme == "https" or (
             fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)
         )
@@ -74,6 +75,12 @@ class IntakeSteps(Replies):
             if state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
                 return self._preflight()
         return self._find_route(event)
+
+    @property
+    def _address(self) -> str:
+        """The caller's address, an IPv6 one as its /64; looked up only where no key names the caller."""
+        state = self.state
+        return client_address(state.peer, state.fields.get("x-forwarded-for"), self.policy.trusted_proxies)
 
     def _preflight(self) -> Commands:
         headers = (
@@ -85,22 +92,23 @@ class IntakeSteps(Replies):
         return self._finish(204, headers, b"")
 
     def _find_route(self, event: HeadReceived) -> Commands:
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
         match = self.service.routes.find(state.method, state.path)
         state.route = match.route.path
         state.endpoint = match.route.endpoint
         state.pattern = match.name
         if match.route.public:
-            return (self._arm(), *self._serve())
+            return (ArmDeadline(state.last_moment), *self._serve())
         if policy.require_auth or event.credential is not None:
             state.phase = KEY
-            return self._arm(), CheckKey(self._next_ticket(), event.credential)
-        return (self._arm(), *self._take_quota())
+            state.ticket = state.waiting = 1
+            return ArmDeadline(state.last_moment), CheckKey(1, event.credential)
+        return (ArmDeadline(state.last_moment), *self._take_quota())
 
     def _not_a_request(self, event: FramingRefused) -> Commands:
         state = self.state
         state.wall, state.started = event.wall, event.at
-        state.request_id, state.address = event.request_id, event.peer
+        state.request_id, state.peer = event.request_id, event.peer
         state.unread = True
         raise RemoteProtocolError(event.status, event.code, event.message)
 
@@ -108,7 +116,7 @@ class IntakeSteps(Replies):
         raise RemoteProtocolError(event.status, event.code, event.message)
 
     def _key_checked(self, event: KeyChecked) -> Commands:
-        state, policy = self.state, self.service.policy
+        state, policy = self.state, self.policy
         if event.name is not None:
             state.caller = event.name
             return self._take_quota()
@@ -119,7 +127,7 @@ class IntakeSteps(Replies):
             told = "this service requires a key and has none loaded; its operator sets VSTACK_API_KEYS"
             raise RemoteProtocolError(500, "auth_misconfigured", told)
         state.phase = PENALTY
-        return (TakeQuota(self._next_ticket(), "auth_failures", f"addr:{state.address}"),)
+        return (TakeQuota(self._next_ticket(), "auth_failures", f"addr:{self._address}"),)
 
     def _penalty_answered(self, event: QuotaAnswered) -> Commands:
         state = self.state
@@ -133,10 +141,10 @@ class IntakeSteps(Replies):
 
     def _take_quota(self) -> Commands:
         state = self.state
-        if not self.service.policy.quota:
+        if not self.policy.quota:
             return self._serve()
         state.phase = QUOTA
-        key = f"key:{state.caller}" if state.caller else f"addr:{state.address}"
+        key = f"key:{state.caller}" if state.caller else f"addr:{self._address}"
         return (TakeQuota(self._next_ticket(), "requests", key),)
 
     def _quota_answered(self, event: QuotaAnswered) -> Commands:
@@ -144,8 +152,10 @@ class IntakeSteps(Replies):
         if event.verdict == "unavailable":
             told = "the quota store does not answer, and VSTACK_STORE_FAILURE=closed refuses requests meanwhile"
             raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
-        state.limit, state.remaining = event.limit, event.remaining
-        state.reset, state.window = event.reset, event.window
+        state.limit = event.limit
+        state.remaining = event.remaining
+        state.reset = event.reset
+        state.window = event.window
         if event.verdict == "refused":
             told = f"{event.limit} requests in {event.window:g} s are allowed; Retry-After says when the next one is"
             raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
@@ -182,8 +192,9 @@ class IntakeSteps(Replies):
 
     def _want_body(self) -> Commands:
         """Refuse what the head alone shows to be useless, before a byte of the body is read."""
-        state, limits = self.state, self.service.policy.limits
-        self.service.catalogue.get(state.pattern)
+        state, limits = self.state, self.limits
+        if state.pattern not in self.service.catalogue.patterns:
+            self.service.catalogue.get(state.pattern)
         kind = state.fields.get("content-type", JSON)
         if kind != JSON and not _is_json(kind):
             told = f"the body is {kind[:100]}; send JSON with 'Content-Type: application/json'"
@@ -192,7 +203,8 @@ class IntakeSteps(Replies):
             self._check_encoding(state.fields["content-encoding"])
         if state.content_length > limits.max_body_bytes:
             raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length, MAX_BODY_BYTES)
-        chosen = accepted(state.fields.get("accept", ""), _OFFERS)
+        accept = state.fields.get("accept", "*/*")
+        chosen = JSON if accept == "*/*" else accepted(accept, _OFFERS)
         if chosen is None:
             told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
             raise RemoteProtocolError(406, "not_acceptable", told)
@@ -212,15 +224,19 @@ class IntakeSteps(Replies):
         self.state.content_encoding = encoding
 
     def _body(self, event: BodyReceived) -> Commands:
-        state, limits = self.state, self.service.policy.limits
+        state, limits = self.state, self.limits
         state.received += len(event.data)
         if state.received > limits.max_body_bytes:
             raise too_large("the body", "bytes", limits.max_body_bytes, state.received, MAX_BODY_BYTES)
         state.body.append(event.data)
+        if state.received == state.content_length:
+            return ()  # the end is the next thing to come
         return (ArmDeadline(self._body_deadline(event.at)),)
 
     def _body_deadline(self, now: float) -> float:
         """When the body counts as stalled: no progress for a while, or slower than the least rate since it began."""
-        state, limits = self.state, self.service.policy.limits
+        state, limits = self.state, self.limits
+        stalled = now + limits.body_timeout
         by_rate = state.body_started + limits.body_timeout + state.received / limits.min_body_rate
-        return min(now + limits.body_timeout, by_rate, self._last_moment)
+        first = min(by_rate, stalled)
+        return min(state.last_moment, first)

@@ -26,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         trusted_proxies: Networks whose ``X-Forwarded-*`` fields count.
         provider: The model service in use, or None.
         default_model: The model that is asked where a request names none.
+        models: The models that a request may name, besides ``offline``; empty for any.
         offline: Whether every analysis runs on the signals alone.
     """
 
@@ -40,4 +41,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[Network, ...] = ()
     provider: str | None = None
     default_model: str | None = None
+    models: tuple[str, ...] = ()
     offline: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from vstack_proto.analysis.machine import Seen
 from vstack_proto.answers import (
     CONTENT_POLICY,
     NO_STORE,
@@ -21,7 +22,6 @@ from vstack_proto.catalogue import Document
 from vstack_proto.commands import (
     Abort,
     AnyCommand,
-    ArmDeadline,
     CancelCall,
     Commands,
     EndStream,
@@ -48,7 +48,7 @@ _DOCS = (*SECURITY, ("content-security-policy", DOCS_POLICY))
 class Replies:
     """State, and the ways in which an exchange ends."""
 
-    __slots__ = ("service", "state", "trace")
+    __slots__ = ("limits", "policy", "seen", "service", "state", "trace")
 
     def __init__(self, service: Service, state: State | None = None) -> None:
         """
@@ -57,9 +57,13 @@ class Replies:
             state: Where to continue; a new exchange where there is none.
         """
         self.service = service
+        self.policy = service.policy
+        self.limits = service.policy.limits
         self.state = State() if state is None else state
         # A short cut past decoding ``state.analysis.trace`` again; an exchange continued elsewhere does without.
         self.trace: msgspec.Struct | None = None
+        # Likewise past reading it again: what follows from the trace alone.
+        self.seen: Seen | None = None
 
     def refuse(self, refusal: RemoteProtocolError, at: float) -> Commands:
         """Answer with an error and end the exchange."""
@@ -91,7 +95,11 @@ class Replies:
     def _finish(self, status: int, headers: Headers, body: bytes, code: str = "") -> Commands:
         """The answer, what gives back that which is held, and the record; the exchange is done."""
         state = self.state
-        release = self._release() if state.waiting or state.flight else ()
+        if not (state.waiting or state.flight or state.streams):
+            state.phase = DONE
+            state.body = []
+            return self._response(status, headers, body), self._record(status, code)
+        release = self._release()
         state.phase = DONE
         state.body = []
         reply: tuple[AnyCommand, ...]
@@ -121,18 +129,14 @@ class Replies:
     def _completed(self, headers: Headers, close: bool) -> Headers:
         """An answer's own headers and those that every answer carries; ``close`` where its connection ends with it."""
         state = self.state
-        headers = (
-            *headers,
-            ("date", http_date(int(state.wall))),
-            ("x-request-id", state.request_id),
-            *(_DOCS if state.endpoint == "docs" else _ALWAYS),
-        )
+        always = _DOCS if state.endpoint == "docs" else _ALWAYS
+        headers = (*headers, ("date", http_date(int(state.wall))), ("x-request-id", state.request_id), *always)
         if state.limit >= 0:
             headers += self._quota_headers()
         if state.secure:
             headers += (STRICT_TRANSPORT,)
         if state.origin:
-            allowed = "*" if "*" in self.service.policy.cors_origins else state.origin
+            allowed = "*" if "*" in self.policy.cors_origins else state.origin
             headers += (
                 ("access-control-allow-origin", allowed),
                 ("access-control-expose-headers", _EXPOSED),
@@ -149,7 +153,7 @@ class Replies:
             ("x-ratelimit-limit", str(state.limit)),
             ("x-ratelimit-remaining", str(state.remaining)),
         )
-        if not self.service.policy.ietf_headers:
+        if not self.policy.ietf_headers:
             return headers
         # draft-ietf-httpapi-ratelimit-headers-10: a named policy with its quota (q), window (w), rest (r), reset (t).
         return (
@@ -209,14 +213,6 @@ class Replies:
         self.state.waiting = self.state.ticket
         return self.state.ticket
 
-    @property
-    def _last_moment(self) -> float:
-        """When the whole request must be answered."""
-        return self.state.started + self.service.policy.limits.request_timeout
-
-    def _arm(self) -> ArmDeadline:
-        return ArmDeadline(self._last_moment)
-
     def _left(self, event: PeerLeft) -> Commands:
         began = self.state.phase is not HEAD
         release = self._release()
@@ -225,11 +221,11 @@ class Replies:
         return (*release, Abort(), *((self._record(499, "cancelled"),) if began else ()))
 
     def _too_late(self, event: DeadlinePassed) -> Commands:
-        state, limits = self.state, self.service.policy.limits
+        state, limits = self.state, self.limits
         if state.phase is HEAD:
             state.phase = DONE
             return (Abort(),)
-        if state.phase is BODY and event.at < self._last_moment:
+        if state.phase is BODY and event.at < state.last_moment:
             told = (
                 f"the body stopped coming after {state.received} bytes; at most {limits.body_timeout:g} s may pass "
                 f"without progress, and {limits.min_body_rate} bytes a second are the least"

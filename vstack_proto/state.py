@@ -55,7 +55,8 @@ class State(msgspec.Struct):
         request_id, trace_id: What ties answers and log lines together.
         wall: Wall clock at the head, seconds since 1970.
         started: The head's ``at``; seconds, monotonic.
-        address: The caller's address, an IPv6 one as its /64.
+        last_moment: When the whole request must be answered.
+        peer: The address at the other end, which may be a proxy.
         caller: Name of the caller's key, or empty.
         secure: Whether the caller came over TLS.
         origin: The ``Origin`` that is answered to, or empty.
@@ -75,7 +76,8 @@ class State(msgspec.Struct):
     trace_id: str = ""
     wall: float = 0.0
     started: float = 0.0
-    address: str = ""
+    last_moment: float = 0.0
+    peer: str = ""
     caller: str = ""
     secure: bool = False
     origin: str = ""

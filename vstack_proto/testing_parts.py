@@ -116,7 +116,7 @@ _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
     FlightLanded: {"landing": (Landing(entry=_ENTRY), Landing(failure=_FAILURE))},
     FlightHandedOver: {},
     ModelFailed: {
-        "kind": ("unavailable", "refused", "truncated", "rejected", "unresolved"),
+        "kind": ("unavailable", "overloaded", "late", "refused", "truncated", "rejected", "unresolved"),
         "message": ("no answer",),
         "retry_after": (None, 2.5),
         "usage": (Usage(), Usage(3, 1)),

@@ -17,6 +17,8 @@ import msgspec
 from vstack_proto import framing
 from vstack_proto.errors import LocalProtocolError, RemoteProtocolError
 from vstack_proto.framing import MAX_FIELDS, Head, Headers, check_head, invalid, split_fields
+from vstack_proto.heads import KnownHead
+from vstack_proto.heads import WireHead as WireHead
 
 CONTINUE = b"HTTP/1.1 100 \r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -42,16 +44,6 @@ class WireLimits(msgspec.Struct, frozen=True, gc=False):
     min_mean_chunk: int = 64
     # Chunks that are read before their mean size is judged: a short body may be as fine-grained as it likes.
     chunks_judged: int = 1000
-
-
-class WireHead(msgspec.Struct, frozen=True, gc=False):
-    """The head of a request, as sent, and what it means."""
-
-    method: str
-    target: str
-    headers: Headers
-    http_version: str
-    head: Head
 
 
 class WireBody(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +91,7 @@ class WireReader:
         self._eof = False
         self._fault: RemoteProtocolError | None = None
         self._keep_alive = True
-        self._last: tuple[bytes, WireHead] | None = None  # the latest head
+        self._last: KnownHead | None = None  # the latest head
         # Of the section of lines that is being read, head or trailers:
         self._blank = False  # the one empty line before a request has been seen
         self._line = 0  # where its first line that is not checked yet begins, from _at
@@ -219,12 +211,11 @@ class WireReader:
         raw = bytes(buf[at:end])
         self._at = end
         last = self._last
-        # A client that keeps its connection mostly repeats its head byte for byte, and equal bytes mean the same.
-        if last is None or raw != last[0]:
-            self._last = last = raw, _parse(raw, limits.max_fields)
-        head = last[1]
-        self._begin_body(head.head)
-        return head
+        if last is None or raw != last.raw:
+            head = None if last is None else last.next(raw)
+            self._last = last = KnownHead(raw, head or _parse(raw, limits.max_fields))
+        self._begin_body(last.head.head)
+        return last.head
 
     def _begin_body(self, head: Head) -> None:
         self._keep_alive = head.keep_alive

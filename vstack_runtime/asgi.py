@@ -9,8 +9,10 @@ import anyio
 
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.events import ShutdownAsked
-from vstack_runtime.asgi_call import Call, Message, Receive, Scope, Send
+from vstack_runtime.asgi_call import Call, Message, Receive, Send
+from vstack_runtime.asgi_scope import Heads, Scope
 from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, Provider, RateLimiter
+from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings
@@ -30,11 +32,17 @@ class App:
         self.performer = Performer(engine, anyio.current_time)
         self.active: set[Call] = set()
         self._freed: anyio.Event | None = None
+        self._has_clock = False
+        self._heads = Heads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "http":
-            call = Call(self.engine, self.performer, scope, receive, send)
+            if not self._has_clock:
+                # Only now is there a loop; to look it up for every event would cost more than the event.
+                self.performer.clock = loop_clock()
+                self._has_clock = True
+            call = Call(self.engine, self.performer, self._heads, scope, receive, send)
             self.active.add(call)
             try:
                 await call.run()
@@ -57,6 +65,7 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.drain()
+                await self.engine.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
-from urllib.parse import quote
 
 import anyio
 import structlog
@@ -34,43 +32,50 @@ from vstack_proto.events import (
 )
 from vstack_proto.exchange import Exchange
 from vstack_proto.framing import Headers
-from vstack_proto.intake import checked_head
 from vstack_proto.stage import LINGER_SECONDS, MAX_WAITING_BYTES
 from vstack_proto.state import Phase
+from vstack_runtime.asgi_scope import Heads, Scope, owns_framing
+from vstack_runtime.eager import Begun
 from vstack_runtime.engine import Engine
 from vstack_runtime.logs import bind_request_id
 from vstack_runtime.performer import LATER, Performer
 from vstack_runtime.stopping import FLUSH_SECONDS
 
-Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _log = structlog.get_logger("vstack")
 
+_ANSWERS = frozenset({Respond, StartStream, SendPart, EndStream})
+
 
 class Call:
     """One request."""
 
-    def __init__(self, engine: Engine, performer: Performer, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, engine: Engine, performer: Performer, heads: Heads, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """
         Args:
             engine: What the process is made of.
             performer: Carries commands out.
+            heads: Makes the first event.
             scope: Of type ``http``.
             receive: Gives the host server's messages.
             send: Takes ours.
         """
         self._engine = engine
         self._performer = performer
+        self._heads = heads
         self._scope = scope
         self._receive = receive
         self._send = send
-        # HTTP/2 and later have no framing that could be forged in the head; their authority comes as Host.
-        self._old = scope["http_version"] in ("1.0", "1.1")
+        self._old = owns_framing(scope)
         self._exchange = Exchange(engine.service)
-        self._bell = anyio.CancelScope()
+        self._deadline = float("inf")
+        # Scopes and events cost more than most requests take: they are made once somebody waits.
+        self._bell: anyio.CancelScope | None = None
         self._todo: list[ExchangeEvent] = []
         self._outbox: list[Respond | StartStream | SendPart | EndStream] = []
         self._later: list[Asking] = []
@@ -79,8 +84,9 @@ class Call:
         self._held: list[Message] = []
         self._held_bytes = 0
         self._listens = False
-        self._wanted = anyio.Event()
-        self._news = anyio.Event()
+        self._wanted = False
+        self._wanting: anyio.Event | None = None
+        self._news: anyio.Event | None = None
 
     @property
     def _done(self) -> bool:
@@ -89,7 +95,9 @@ class Call:
     async def run(self) -> None:
         """Serve it."""
         try:
-            self.tell(self._head())
+            if self._engine.status == "draining":
+                self.tell(ShutdownAsked(at=self._now()))
+            self.tell(self._heads.event(self._scope, at=self._now(), wall=self._engine.wall()))
             await self._read_body()
             if not self._done:
                 await self._wait()
@@ -97,31 +105,16 @@ class Call:
         except* OSError:
             _log.debug("the peer left before it had its answer")
         finally:
-            # Whoever was cut short gives back what it holds: calls, and places in flights.
-            self.tell(PeerLeft(at=self._now()))
-        with anyio.move_on_after(FLUSH_SECONDS):
-            for command in self._aside:
-                await self._performer.perform(command)
+            if not self._done:
+                # Whoever was cut short gives back what it holds: calls, and places in flights.
+                self.tell(PeerLeft(at=self._now()))
+        if self._aside:
+            with anyio.move_on_after(FLUSH_SECONDS):
+                for command in self._aside:
+                    await self._performer.perform(command)
 
     def _now(self) -> float:
         return self._performer.clock()
-
-    def _head(self) -> ExchangeEvent:
-        scope = self._scope
-        if self._engine.status == "draining":
-            self._exchange.handle(ShutdownAsked(at=self._now()))
-        client = scope.get("client")
-        return checked_head(
-            at=self._now(),
-            wall=self._engine.wall(),
-            request_id=f"req_{random.getrandbits(64):016x}",
-            peer=client[0] if client else "local",
-            scheme=scope.get("scheme", "http"),
-            method=scope["method"],
-            target=_target(scope),
-            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-            http_version=scope["http_version"] if self._old else "1.1",
-        )
 
     # Feeding the machine.
 
@@ -134,12 +127,20 @@ class Call:
         try:
             for one in todo:
                 for command in self._handle(one):
-                    self._carry_out(command, one.at)
+                    if type(command) is ArmDeadline:
+                        self._deadline = command.when
+                    elif type(command) in _ANSWERS:
+                        self._outbox.append(command)  # type: ignore[arg-type]
+                    else:
+                        self._carry_out(command, one.at)
         finally:
             todo.clear()
-        self._news.set()
-        if self._listens and self._done:
-            self._bell.cancel()  # who waits for the body need not
+        if self._bell is not None:
+            self._bell.deadline = self._deadline
+            if self._listens and self._done:
+                self._bell.cancel()  # who waits for the body need not
+        if self._news is not None:
+            self._news.set()
 
     def _handle(self, event: ExchangeEvent) -> tuple[AnyCommand, ...]:
         try:
@@ -152,15 +153,13 @@ class Call:
             return self._handle(Crashed(at=event.at))
 
     def _carry_out(self, command: AnyCommand, at: float) -> None:
-        if isinstance(command, ArmDeadline):
-            self._bell.deadline = command.when
-        elif isinstance(command, Respond | StartStream | SendPart | EndStream):
-            self._outbox.append(command)
-        elif isinstance(command, CancelCall):
+        if isinstance(command, CancelCall):
             if (scope := self._calls.pop(command.ticket, None)) is not None:
                 scope.cancel()
         elif isinstance(command, ReadBody):
-            self._wanted.set()
+            self._wanted = True
+            if self._wanting is not None:
+                self._wanting.set()
         elif not isinstance(command, Abort):
             self._perform_now(command, at)
 
@@ -185,9 +184,11 @@ class Call:
     async def _read_body(self) -> None:
         """Hand the body over as it comes; the host server sends 100 Continue when it is first asked for it."""
         while self._exchange.state.phase is Phase.BODY:
-            message, self._listens = None, True
-            with anyio.CancelScope(deadline=self._bell.deadline) as self._bell:
-                message = await self._receive()
+            begun = Begun(self._receive())
+            message, self._listens = begun.result, True
+            if not begun.done:
+                with anyio.CancelScope(deadline=self._deadline) as self._bell:
+                    message = await begun
             self._listens = False
             if message is not None:
                 self._take(message)
@@ -206,7 +207,10 @@ class Call:
             message = self._held.pop(0)
             if data := message.get("body", b""):
                 self.tell(BodyReceived(at=self._now(), data=bytes(data)))
-            if not message.get("more_body", False) and not self._done:
+            state = self._exchange.state
+            # What Content-Length announces is all there is: the host server need not be asked whether more comes.
+            complete = not message.get("more_body", False) or state.received == state.content_length > 0
+            if complete and state.phase is Phase.BODY:
                 self.tell(BodyEnded(at=self._now()))
 
     async def _wait(self) -> None:
@@ -231,18 +235,23 @@ class Call:
     async def _watch_peer(self) -> None:
         # To ask for the body makes the host server send 100 Continue: not before it is wanted.
         if self._exchange.state.expects_continue:
-            await self._wanted.wait()
+            await self._until_wanted()
         while not self._done:
             message = await self._receive()
             self._held_bytes += len(message.get("body", b""))
             self._take(message)
             if self._held_bytes > MAX_WAITING_BYTES:
                 # The rest stays with the host server; of the peer's leaving nothing is heard meanwhile.
-                await self._wanted.wait()
+                await self._until_wanted()
+
+    async def _until_wanted(self) -> None:
+        if not self._wanted:
+            self._wanting = anyio.Event()
+            await self._wanting.wait()
 
     async def _watch_clock(self) -> None:
         while not self._done:
-            with anyio.CancelScope(deadline=self._bell.deadline) as self._bell:
+            with anyio.CancelScope(deadline=self._deadline) as self._bell:
                 await anyio.sleep_forever()
             self.tell(DeadlinePassed(at=self._now()))
 
@@ -274,7 +283,7 @@ class Call:
     async def _linger(self) -> None:
         """Read on for a while after an early answer: a connection closed at once takes the answer with it."""
         state, limits = self._exchange.state, self._engine.service.policy.limits
-        if state.expects_continue and not self._wanted.is_set():
+        if state.expects_continue and not self._wanted:
             return  # to ask for the body now would have the host server call for it
         drained = 0
         with anyio.move_on_after(LINGER_SECONDS):
@@ -288,14 +297,3 @@ class Call:
         # HTTP/2 knows no Connection field (RFC 9113, section 8.2.2).
         encoded = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers if self._old or n != "connection"]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
-
-
-def _target(scope: Scope) -> str:
-    """The request target as it was sent, less the prefix under which a host application has mounted us."""
-    raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"])
-    prefix = quote(scope.get("root_path", ""))
-    if prefix and path.startswith(prefix):
-        path = path[len(prefix) :] or "/"
-    query = scope.get("query_string", b"").decode("latin-1")
-    return f"{path}?{query}" if query else path

@@ -130,6 +130,7 @@ class AsyncioServer:
         self.engine = engine
         self.loop = asyncio.get_running_loop()
         self.performer = Performer(engine, self.loop.time)
+        self.performer.call_later = self.loop.call_later
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
@@ -222,6 +223,7 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
             reloading.cancel()
             await asyncio.gather(reloading, return_exceptions=True)
             await server.end()
+            server.performer.flush()
 
 
 async def _drain(server: AsyncioServer, listener: asyncio.Server, stopping: Stopping) -> None:

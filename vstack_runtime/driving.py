@@ -139,9 +139,9 @@ class Driving:
         line = self._line
         for command in commands:
             kind = type(command)
-            if isinstance(command, ArmDeadline):
+            if type(command) is ArmDeadline:
                 line.arm(command.when)
-            elif isinstance(command, Send):
+            elif type(command) is Send:
                 line.write(command.data)
             elif kind is Close:
                 line.close()

@@ -74,4 +74,7 @@ async def serve(
 async def _run(engine: Engine, runtime: str, *, task_status: TaskStatus[tuple[int, Stopping]]) -> None:
     driver: Any = importlib.import_module(f"vstack_runtime.{runtime}_server")
     stopping = Stopping(lambda port: task_status.started((port, stopping)))
-    await driver.serve(engine, engine.settings.host, engine.settings.port, stopping)
+    try:
+        await driver.serve(engine, engine.settings.host, engine.settings.port, stopping)
+    finally:
+        await engine.aclose()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
+import anyio
 import structlog
 
 from vstack_proto.auth import KeyTable
@@ -25,6 +27,8 @@ from vstack_runtime.backends import (
     RateLimiter,
 )
 from vstack_runtime.metrics import Metrics
+from vstack_runtime.providers.choosing import choose
+from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
 
 _log = structlog.get_logger("vstack")
@@ -77,6 +81,7 @@ class Engine:
         provider: Provider | None = None,
         patterns: Iterable[AnyPattern] | None = None,
         runtime: str = "",
+        env: Mapping[str, str] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """
@@ -87,7 +92,11 @@ class Engine:
             provider: Likewise.
             patterns: The patterns to offer; by default every installed one.
             runtime: Name of the runtime, for the metrics.
+            env: Holds the keys and base URLs of model services; by default the process's environment.
             wall: Wall clock, seconds since 1970.
+
+        Raises:
+            SettingsError: The settings name a provider whose key is missing.
         """
         self.settings = settings
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
@@ -99,19 +108,23 @@ class Engine:
         self.cache = cache
         if cache is None and settings.cache == "memory":
             self.cache = MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
-        self.provider = provider
+        # Only what is made here is closed here.
+        self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
+        self.provider: Provider | None = provider or self._chosen
         self.store_failure = settings.store_failure
         self.service = Service(self._policy(), chosen)
-        self.metrics = Metrics(
-            (pattern.name for pattern in chosen),
-            version(),
-            runtime,
-            models=(model for model in (self.service.policy.default_model,) if model),
-        )
+        self.metrics = self._made_metrics(runtime)
         self.key_file = settings.key_file
         self._keys = settings.keys
         self.status: Status = "warming"
         self.wall = wall
+
+    def _made_metrics(self, runtime: str) -> Metrics:
+        models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)
+        metrics = Metrics(self.service.catalogue.patterns, version(), runtime, models=models)
+        if isinstance(self.provider, GuardedProvider):
+            self.provider.watch(metrics)
+        return metrics
 
     def _policy(self) -> Policy:
         settings = self.settings
@@ -127,8 +140,15 @@ class Engine:
             trusted_proxies=settings.trusted_proxies,
             provider=self.provider.name if self.provider else None,
             default_model=settings.model or (self.provider.default_model if self.provider else None),
+            models=settings.models,
             offline=settings.llm == "offline",
         )
+
+    async def aclose(self) -> None:
+        """Close what this engine has opened: the connections to a model service that the settings chose."""
+        if self._chosen is not None:
+            with anyio.CancelScope(shield=True):
+                await self._chosen.aclose()
 
     def keys(self) -> KeyTable:
         """The keys that are loaded now."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import httpx
 import httpx2
@@ -21,6 +23,14 @@ CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 << 20
 
 
+POOL_CONNECTIONS = 16
+
+# How many connections there may be is the gate's to say. A pool's own limit would be a second queue, without an end;
+# and httpcore closes idle connections too early where their number is limited.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
+_LIMITS2 = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
+
+
 class Answer(msgspec.Struct, frozen=True):
     """An HTTP answer; header names in lower case."""
 
@@ -33,6 +43,49 @@ class Answer(msgspec.Struct, frozen=True):
 def _tls() -> ssl.SSLContext:
     # Reading the certificates takes 20 ms and half a megabyte: once for the process.
     return httpx.create_ssl_context()
+
+
+class _Spread:
+    """Connections in several small pools, filled one after the other.
+
+    The pools of httpcore look at each of their connections for every request, with a system call for each idle one: at
+    200 connections, 2 ms. A call waits for the head of its answer, so a pool is as full as heads are awaited from it.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._pools: list[Any] = []
+        self._awaited: list[int] = []
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """As a transport of httpx does."""
+        at = next((n for n, awaited in enumerate(self._awaited) if awaited < POOL_CONNECTIONS), len(self._pools))
+        if at == len(self._pools):
+            self._pools.append(self._make())
+            self._awaited.append(0)
+        self._awaited[at] += 1
+        try:
+            return await self._pools[at].handle_async_request(request)
+        finally:
+            self._awaited[at] -= 1
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for pool in self._pools:
+            await pool.aclose()
+
+
+class _Spread1(_Spread, httpx.AsyncBaseTransport):
+    """For httpx."""
+
+
+class _Spread2(_Spread, httpx2.AsyncBaseTransport):
+    """For httpx2."""
+
+
+def _direct() -> bool:
+    """Whether services are reached without a proxy; a transport of our own would keep httpx from using it."""
+    return not urllib.request.getproxies()
 
 
 def _timeout(within: float) -> httpx.Timeout:
@@ -69,13 +122,12 @@ class JsonClient:
             headers: Sent with every request; may hold a key, which no error text will.
         """
         self._name = name
-        # How many connections there may be is the gate's to say. A pool's own limit would be a second queue, without an
-        # end; and httpcore closes idle connections too early where their number is limited.
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/",
             headers={"accept": "application/json", "content-type": "application/json", **headers},
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS),
+            limits=_LIMITS,
             verify=_tls(),
+            transport=_Spread1(lambda: httpx.AsyncHTTPTransport(limits=_LIMITS, verify=_tls())) if _direct() else None,
         )
 
     async def post(self, path: str, body: bytes, within: float) -> Answer:
@@ -124,7 +176,8 @@ def _tls2() -> ssl.SSLContext:
 def anthropic_client() -> httpx2.AsyncClient:
     """The client that Anthropic's SDK is given, limited as ``JsonClient``; each call brings its timeout."""
     return httpx2.AsyncClient(
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS),
+        limits=_LIMITS2,
+        transport=_Spread2(lambda: httpx2.AsyncHTTPTransport(limits=_LIMITS2, verify=_tls2())) if _direct() else None,
         timeout=httpx2.Timeout(120.0, connect=CONNECT_SECONDS),
         verify=_tls2(),
         follow_redirects=False,

@@ -21,6 +21,7 @@ def configuration(engine: Engine, listener: socket.socket) -> hypercorn.config.C
     config = hypercorn.config.Config()
     # Given away: closed a second time, here, its number may be another file's by then.
     config.bind = [f"fd://{listener.detach()}"]
+    config.backlog = BACKLOG  # it listens anew, else for 100
     # Dates and names come from the exchange, so that answers are the same on every driver.
     config.include_date_header = False
     config.include_server_header = False
@@ -48,39 +49,44 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         OSError: The address cannot be listened at.
     """
     app = App(engine)
+    app.performer.call_later = asyncio.get_running_loop().call_later
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     stopping.listening(listener.getsockname()[1])
-    config = configuration(engine, listener)
+    # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
-
-    async def until_drained() -> None:
-        # Hypercorn closes its listeners when this returns, and its connections as they become idle.
-        await stopping.wait()
-        app.drain()
-        await stopping.pause(engine.settings.drain_delay)
-        closing.set()
-
-    async def run(scope: anyio.CancelScope) -> None:
-        try:
-            await hypercorn.asyncio.serve(app, config, shutdown_trigger=until_drained)  # type: ignore[arg-type]
-        except asyncio.InvalidStateError:
-            # Cut off while it waits for its connections, hypercorn 0.18 asks a future for its error too early.
-            if not closing.is_set():
-                raise
-        scope.cancel()
-
-    # In a task of its own: the TaskGroup of Python 3.11 leaves a cancellation pending on the task that it fails in, and
-    # anyio would take that for one from outside.
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_reload_keys, engine)
-        tasks.start_soon(run, tasks.cancel_scope)
-        await closing.wait()
-        if not await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout)):
+    # A plain task, since a scope of anyio cancels again and again, which hypercorn's own ending does not stand.
+    serving = asyncio.create_task(
+        hypercorn.asyncio.serve(app, configuration(engine, listener), shutdown_trigger=closing.wait)  # type: ignore[arg-type]
+    )
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_reload_keys, engine)
+            tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
+            await stopping.wait()
+            app.drain()
+            await stopping.pause(engine.settings.drain_delay)
+            closing.set()
+            await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout))
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            closing.set()
             app.stop()
-        # Whoever does not take its answer is cut off.
-        await anyio.sleep(FLUSH_SECONDS)
-        tasks.cancel_scope.cancel()
+            _, late = await asyncio.wait([serving], timeout=FLUSH_SECONDS)
+            # Whoever does not take its answer is cut off. What hypercorn then fails with is its own affair.
+            serving.cancel()
+            await asyncio.wait([serving], timeout=FLUSH_SECONDS)
+            app.performer.flush()
+    if not late:
+        serving.result()
+    elif serving.done() and not serving.cancelled():
+        serving.exception()
+
+
+async def _wait_for(serving: asyncio.Task[None], scope: anyio.CancelScope) -> None:
+    await asyncio.wait([serving])
+    scope.cancel()
 
 
 async def _idle(app: App, seconds: float) -> bool:

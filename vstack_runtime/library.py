@@ -66,11 +66,15 @@ async def analyze_async(
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
     chosen = msgspec.structs.replace(chosen, require_auth=False, rate_limit=())
-    app = App(Engine(chosen, provider=provider, runtime="library"))
+    engine = Engine(chosen, provider=provider, runtime="library")
     if isinstance(trace, CanonicalTrace):
         format = "canonical"  # noqa: A001 - the word of the request
     told = {"trace": msgspec.Raw(trace) if isinstance(trace, bytes) else trace, "mode": mode, "format": format}
-    status, body = await _call(app, pattern, msgspec.json.encode(told if model is None else {**told, "model": model}))
+    asked = msgspec.json.encode(told if model is None else {**told, "model": model})
+    try:
+        status, body = await _call(App(engine), pattern, asked)
+    finally:
+        await engine.aclose()
     answer: dict[str, Any] = msgspec.json.decode(body)
     if status == 200:
         return answer

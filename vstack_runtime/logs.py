@@ -10,7 +10,8 @@ import datetime as dt
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Literal
 
@@ -157,7 +158,7 @@ def bind_request_id(request_id: str) -> Token[str]:
     return _request_id.set(request_id)
 
 
-def log_request(command: Record, duration: float) -> None:
+def log_request(command: Record, duration: float, wall: float | None = None) -> None:
     """Log a finished exchange.
 
     A probe is a debug line, a failure of ours (500) an error, of those behind us or our capacity (other 5xx) a warning.
@@ -165,8 +166,21 @@ def log_request(command: Record, duration: float) -> None:
     Args:
         command: What is known of it.
         duration: Seconds from its head to its answer.
+        wall: When it was answered, seconds since 1970; by default now.
     """
+    log_requests([(command, duration, time.time() if wall is None else wall)])
+
+
+def log_requests(records: Iterable[tuple[Record, float, float]]) -> None:
+    """Log finished exchanges in one write: each as ``log_request`` has it."""
     output = _output
+    lines = [_request_line(output, *record) for record in records]
+    if told := b"".join(lines):
+        output.write(told)
+
+
+def _request_line(output: _Output, command: Record, duration: float, wall: float) -> bytes:
+    """The line of a finished exchange, with its line break; nothing where the level leaves it out."""
     status = command.status
     level: Level
     if command.route in PROBES:
@@ -178,20 +192,19 @@ def log_request(command: Record, duration: float) -> None:
     else:
         level, number = "warning", logging.WARNING
     if number < output.threshold:
-        return
-    line = _line_of(command, level, duration)
+        return b""
+    line = _line_of(command, level, duration, dt.datetime.fromtimestamp(wall, dt.UTC))
     if output.console is None:
         with contextlib.suppress(UnicodeEncodeError):
-            output.write(_encode(line) + b"\n")
-            return
+            return _encode(line) + b"\n"
     fields = msgspec.structs.asdict(line).items()
     known = {name: value for name, value in fields if value not in ("", 0) or name == "duration_ms"}
-    output.write(output.render(redact(None, "", known)))
+    return output.render(redact(None, "", known))
 
 
-def _line_of(command: Record, level: Level, duration: float) -> _RequestLine:
+def _line_of(command: Record, level: Level, duration: float, when: dt.datetime) -> _RequestLine:
     return _RequestLine(
-        timestamp=dt.datetime.now(dt.UTC),
+        timestamp=when,
         level=level,
         request_id=command.request_id,
         method=command.method,

@@ -25,7 +25,17 @@ OTHER = "other"
 SURFACES = ("rest", "mcp")
 PROVIDERS = ("anthropic", "openai", "ollama", "offline")
 # The kinds of ``ModelFailed``, and a call that its exchange gave up.
-MODEL_OUTCOMES = ("ok", "unavailable", "refused", "truncated", "rejected", "unresolved", "cancelled")
+MODEL_OUTCOMES = (
+    "ok",
+    "unavailable",
+    "overloaded",
+    "late",
+    "refused",
+    "truncated",
+    "rejected",
+    "unresolved",
+    "cancelled",
+)
 BACKENDS = ("cache", "quota", "learnings", "telemetry", "provider")
 CONNECTION_STATES = ("open", "active", "idle")
 BREAKER_STATES = ("closed", "half_open", "open")

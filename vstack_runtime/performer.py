@@ -44,14 +44,19 @@ from vstack_proto.events import (
 from vstack_proto.flights import Flights
 from vstack_proto.quota import Decision
 from vstack_proto.values import Alias, Usage
-from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ProviderError, RateLimiter
+from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ModelReply, ProviderError, RateLimiter
 from vstack_runtime.engine import Engine
-from vstack_runtime.logs import log_request
+from vstack_runtime.logs import log_requests
 
 _log = structlog.get_logger("vstack")
 
 # Aliases of a cache that lives elsewhere are remembered here; a few megabytes at most.
 _MAX_ALIASES = 16_384
+
+
+# How long records of finished requests may gather, and how many: nobody reads a log or a scrape sooner.
+RECORD_SECONDS = 0.01
+MAX_RECORDS = 256
 
 
 class Later(enum.Enum):
@@ -91,6 +96,10 @@ class Performer:
         # Asked once: to ask a protocol whether it fits costs more than to serve from it.
         self._limiter = engine.limiter if isinstance(engine.limiter, LocalRateLimiter) else None
         self._cache = engine.cache if isinstance(engine.cache, LocalCache) else None
+        # A loop that can call back lets records gather, so that the code that counts and writes them is run while it is
+        # warm; None: each at once.
+        self.call_later: Callable[[float, Callable[[], object]], object] | None = None
+        self._records: list[tuple[Record, float, float]] = []
         self._arms: dict[type[Command], Callable[[Any, Party, float], Outcome]] = {
             CheckKey: self._check_key,
             TakeQuota: self._take_quota,
@@ -284,9 +293,14 @@ class Performer:
             now = self.clock()
             self.engine.metrics.model_call(provider.name, request.model, "rejected", now - began, Usage())
             return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
+        except BaseException:
+            # Cancelled. What such a call has used, no provider tells.
+            taken = self.clock() - began
+            self.engine.metrics.model_call(provider.name, request.model, "cancelled", taken, Usage())
+            raise
         now = self.clock()
         self.engine.metrics.model_call(provider.name, request.model, "ok", now - began, reply.usage)
-        return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage)
+        return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))
 
     # The service itself.
 
@@ -295,14 +309,33 @@ class Performer:
         return ReadinessAnswered(at=at, ticket=command.ticket, status=status, detail=detail, checks=checks)
 
     def _render(self, command: RenderMetrics, party: Party, at: float) -> Outcome:
+        self.flush()
         kind, body = self.engine.metrics.render(command.accept)
         return MetricsRendered(at=at, ticket=command.ticket, content_type=kind, body=body)
 
     def _record(self, command: Record, party: Party, at: float) -> Outcome:
         # Whatever was computed in this turn took time too: the clock is read again.
-        duration = self.clock() - command.started
-        self.engine.metrics.record(command, duration)
-        if command.cache:
-            self.engine.metrics.cache(command.cache)
-        log_request(command, duration)
+        told = command, self.clock() - command.started, self.engine.wall()
+        self._records.append(told)
+        if self.call_later is None:
+            self.flush()
+        elif len(self._records) == 1:
+            self.call_later(RECORD_SECONDS, self.flush)
+        elif len(self._records) >= MAX_RECORDS:
+            self.flush()
         return None
+
+    def flush(self) -> None:
+        """Count, time and log what was gathered."""
+        records, self._records = self._records, []
+        metrics = self.engine.metrics
+        for command, duration, _ in records:
+            metrics.record(command, duration)
+            if command.cache:
+                metrics.cache(command.cache)
+        log_requests(records)
+
+
+def _stand_in(reply: ModelReply) -> str:
+    """The model that answered in the place of the one that was asked; empty where none did."""
+    return getattr(reply, "model", "")

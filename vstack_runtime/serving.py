@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import anyio
 import structlog
+from anyio.abc import TaskStatus
 
 from vstack_runtime.engine import Engine
 from vstack_runtime.logs import configure
@@ -87,14 +88,18 @@ async def _run(engine: Engine, run: Serve) -> None:
 
     stopping = Stopping(listening)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_heed_signals, engine, stopping)
-        await run(engine, settings.host, settings.port, stopping)
+        await tasks.start(_heed_signals, engine, stopping)
+        try:
+            await run(engine, settings.host, settings.port, stopping)
+        finally:
+            await engine.aclose()
         tasks.cancel_scope.cancel()
 
 
-async def _heed_signals(engine: Engine, stopping: Stopping) -> None:
+async def _heed_signals(engine: Engine, stopping: Stopping, *, task_status: TaskStatus[None]) -> None:
     """SIGTERM and SIGINT ask for the end; SIGHUP has the keys read again."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        task_status.started()
         async for number in signals:
             if number == signal.SIGHUP:
                 engine.reload_keys()

@@ -24,7 +24,7 @@ Serve = Callable[..., Server]
 @pytest.fixture(scope="session", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     """Each runtime in turn."""
-    return cast(Runtime, request.param)
+    return cast("Runtime", request.param)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -67,7 +67,7 @@ class Line:
         self.sock = sock
         self._file = sock.makefile("rb")
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +83,7 @@ class Line:
 
     def answer(self, method: str = "GET") -> Answer:
         """Read one answer, skipping 100 Continue."""
-        status = 100
+        status, fields = 100, list[tuple[str, str]]()
         while status < 200:
             status = int(self._file.readline(65_537).split()[1])
             fields = [(name.lower(), value) for name, value in http.client.parse_headers(self._file).items()]
@@ -220,7 +220,8 @@ class Server:
             code = self.wait()
         finally:
             self.kill()
-        assert (code, self.faults()) == (0, []), self.stderr
+        wrong = [*([f"exit code {code}"] if code else []), *self.faults()]
+        assert not wrong, f"{wrong}, in:\n{self.stderr}"
 
     def faults(self) -> list[str]:
         """What must never be in its output: tracebacks, errors, leaks, keys."""
@@ -294,11 +295,22 @@ class Server:
 
     def newly_counted(self, before: Mapping[tuple[str, str, str], int]) -> dict[tuple[str, str, str], int]:
         """What has been counted since ``before``, waiting for a count that is on its way."""
-        end = time.monotonic() + 2.0
         new: dict[tuple[str, str, str], int] = {}
-        while not new and time.monotonic() < end:
+
+        def changed() -> bool:
+            nonlocal new
             new = {key: n - before.get(key, 0) for key, n in self.counted().items() if n != before.get(key, 0)}
+            return bool(new)
+
+        self.until(changed, 2.0)
         return new
+
+    def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Ask until something is true, and say whether it came to be; asking takes its time."""
+        end = time.monotonic() + seconds
+        while not (is_true := true()) and time.monotonic() < end:
+            pass
+        return is_true
 
 
 def command(runtime: str, *more: str) -> list[str]:
@@ -319,7 +331,12 @@ def head(method: str, path: str, *fields: str, version: str = "1.1") -> bytes:
 def canonical_trace(*agents: str, steps: int = 4, goal: str = "Report the highest temperature") -> dict[str, Any]:
     """A small team's run, true enough to be diagnosed."""
     names = agents or ("planner", "worker")
-    says = ("Look it up in the archive.", "Assuming a typical summer I will use 31.4 degrees.", "I agree.", "Done: 31.4")
+    says = (
+        "Look it up in the archive.",
+        "Assuming a typical summer I will use 31.4 degrees.",
+        "I agree.",
+        "Done: 31.4",
+    )
     told = [
         {"agent": names[n % len(names)], "type": "message", "content": says[n % len(says)], "index": n}
         for n in range(steps)

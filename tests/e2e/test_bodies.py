@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import select
+import sys
 import zlib
 from typing import Any
 
 import pytest
 
 from tests.e2e.serving import ALICE, Line, Server, bearer, canonical_trace, head
-from vstack_proto.encoding import zstd
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 AAR = "/v1/analyze/aar"
 JSON = "Content-Type: application/json"
@@ -181,6 +186,8 @@ HOSTILE: list[tuple[str, bytes, tuple[int, str]]] = [
      (413, "request_too_large")),
     ("90,000 keys", text(f', "metadata": {{{KEYS}}}'), (200, "")),
     ("a list of 6,000", text(f', "metadata": {{"x": [{"0," * 5_999}0]}}'), (413, "request_too_large")),
+    ("a table of 250,000 commas in texts",
+     text(f', "metadata": {{"x": "{"1," * 90_000}", "y": "{"," * 160_000}"}}'), (200, "")),
     ("NaN", text(', "metadata": {"x": NaN}'), (400, "invalid_json")),
     ("Infinity", text(', "metadata": {"x": -Infinity}'), (400, "invalid_json")),
     ("a number out of range", text(', "metadata": {"x": 1e999}'), (400, "")),
@@ -226,6 +233,23 @@ def test_hostile_json_is_a_matter_of_the_callers(
     assert shared.cpu - spent < 2.0
     assert sum(shared.newly_counted(before).values()) == 1
     assert shared.get("/livez").status == 200
+
+
+@pytest.mark.parametrize("shape", ["chain", "circle", "web"])
+def test_a_crew_as_large_as_allowed_takes_no_square_of_time(shared: Server, shape: str) -> None:
+    """A chain of 8,000 once took 22.6 s."""
+
+    def reports_to(n: int) -> list[str]:
+        if shape == "web":
+            return [f"a{m}" for m in range(max(0, n - 20), n)]
+        return [f"a{(n - 1) % 5_000}"] if n or shape == "circle" else []
+
+    agents = [{"agent_id": f"a{n}", "role_name": "worker", "reports_to": reports_to(n)} for n in range(5_000)]
+    trace = {"task": "Sort the mail", "outcome": "Half of it", "success": False, "agents": agents}
+    spent = shared.cpu
+    answer = shared.post("/v1/analyze/span_of_control", {"trace": trace, "model": "offline"}, bearer(ALICE))
+    assert answer.status == 200, answer.body[:300]
+    assert shared.cpu - spent < 2.0
 
 
 def test_a_large_body_does_not_hold_up_a_probe_for_long(shared: Server) -> None:

@@ -1,7 +1,8 @@
-"""One analysis for equal requests: those that come later, those that are spelt otherwise, and those that come at once."""
+"""One analysis for equal requests: for those that come later, that are spelt otherwise, and that come at once."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def respelt(trace: dict[str, Any]) -> list[tuple[str, Any]]:
         ("escapes", plain.replace("Assuming", "\\u0041ssuming").replace("/", "\\/").encode()),
         ("the mode written out", {**body, "mode": "standard"}),
         ("the format written out", {**body, "format": "native"}),
-        ("a default written out", {**body, "trace": {**trace, "retry_count": 0}}),
+        ("a default written out", {**body, "trace": {**trace, "retry_count": None, "metadata": {}}}),
         ("a field that is ignored", {**body, "trace": {**trace, "colour": "red"}}),
         ("times in another form", plain.replace(STAMP, "2026-03-01T10:00:00+01:00").encode()),
         ("flat", {**trace, "model": "offline"}),
@@ -113,13 +114,11 @@ def test_callers_are_kept_apart_where_that_is_asked_for(serve: Serve, runtime: R
 
 def at_once(server: Server, bodies: list[bytes]) -> list[Answer]:
     """Send requests on connections of their own, all of them before the first answer is read."""
-    lines = [server.connected() for _ in bodies]
-    for line, body in zip(lines, bodies, strict=True):
-        line.send(head("POST", AAR, "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
-    answers = [line.answer() for line in lines]
-    for line in lines:
-        line.__exit__()
-    return answers
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(server.connected()) for _ in bodies]
+        for line, body in zip(lines, bodies, strict=True):
+            line.send(head("POST", AAR, "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
+        return [line.answer() for line in lines]
 
 
 def test_twenty_equal_requests_at_once_are_one_analysis_on_the_signals(serve: Serve, runtime: Runtime) -> None:
@@ -184,8 +183,7 @@ def test_a_caller_who_leaves_is_counted_and_its_call_given_up(serve: Serve, runt
     body = json.dumps({"trace": native("Gone"), "mode": "quick"}).encode()
     with server.connected() as line:
         line.send(head("POST", AAR, "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
-        while server.metric("vstack_requests_in_flight") != 1:
-            pass
+        assert server.until(lambda: server.metric("vstack_requests_in_flight") == 1)
     server.wait_for(lambda told: told.get("outcome") == "cancelled")
     assert server.counted() == {("aar", "quick", "cancelled"): 1}
     assert server.metric("vstack_requests_in_flight") == 0

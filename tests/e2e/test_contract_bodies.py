@@ -102,9 +102,7 @@ def test_every_fault_of_a_body_is_named(shared: Server) -> None:
 def test_a_misspelt_field_and_a_path_are_warned_of(shared: Server) -> None:
     trace = {**canonical_trace(), "sucess": False}
     trace.pop("success")
-    answer = shared.post(
-        "/v1/analyze/aar", {"trace": trace, "format": "canonical", "model": "offline"}, bearer(ALICE)
-    )
+    answer = shared.post("/v1/analyze/aar", {"trace": trace, "format": "canonical", "model": "offline"}, bearer(ALICE))
     assert answer.status == 200
     assert any("'sucess'" in line and "'success'" in line for line in answer.json["warnings"])
 

@@ -33,6 +33,7 @@ class Refusal(NamedTuple):
     method: str = "POST"
     headers: tuple[tuple[str, str], ...] = ()
     key: str = ALICE
+    # Who takes the problem form is not refused for what it takes.
     forms: tuple[str, ...] = ("plain", "problem")
 
 
@@ -97,11 +98,11 @@ def check_form(answer: Answer, form: str) -> None:
     assert ALICE not in answer.body.decode()
 
 
-@pytest.mark.parametrize("form", ["plain", "problem"])
-@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
+@pytest.mark.parametrize(
+    ("refusal", "form"),
+    [pytest.param(refusal, form, id=f"{refusal.name}-{form}") for refusal in REFUSALS for form in refusal.forms],
+)
 def test_a_refusal_has_its_code_and_is_counted(shared: Server, refusal: Refusal, form: str) -> None:
-    if form not in refusal.forms:
-        pytest.skip("a caller who takes this form is not refused for what it takes")
     before = shared.counted()
     answer = ask(shared, refusal, PROBLEM if form == "problem" else {})
     assert answer.outcome == (refusal.status, refusal.code)
@@ -126,36 +127,35 @@ def test_what_a_refusal_tells_besides(shared: Server) -> None:
     text = told["too long a string"].error
     assert (text["limit"], text["actual"], text["setting"]) == (200_000, 200_001, "VSTACK_API_MAX_STRING_CHARS")
     needs = told["no provider"].error["message"]
-    assert all(
-        word in needs for word in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OLLAMA_HOST", "VSTACK_LLM=offline")
-    )
+    for word in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OLLAMA_HOST", "VSTACK_LLM=offline"):
+        assert word in needs
     assert "quick" in told["an unknown mode"].error["message"]
-    assert "alone" in told["a trace of another kind"].error["message"] or "2" in (
-        told["a trace of another kind"].error["message"]
-    )
+    assert "social_loafing" in told["a trace of another kind"].error["missing"]
 
 
 MANY_FIELDS = tuple(f"X-Field-{n}: {n}" for n in range(101))
-# Heads that are sound enough to show what they ask for; every driver sees them.
+# Heads that are sound enough for every driver to see them; past that, it is not known what they ask for.
 HEADS = [
-    ("an expectation", 417, "expectation_failed", head("POST", AAR, "Expect: 200-ok", "Content-Length: 2"), "aar"),
-    ("too many fields", 431, "headers_too_large", head("POST", AAR, *MANY_FIELDS, "Content-Length: 2"), "aar"),
-    ("an underscore", 400, "invalid_request", head("POST", AAR, "X_Field: 1", "Content-Length: 2"), "aar"),
+    ("an expectation", 417, "expectation_failed", head("POST", AAR, "Expect: 200-ok", "Content-Length: 2")),
+    ("too many fields", 431, "headers_too_large", head("POST", AAR, *MANY_FIELDS, "Content-Length: 2")),
+    ("an underscore", 400, "invalid_request", head("POST", AAR, "X_Field: 1", "Content-Length: 2")),
     ("both lengths", 400, "invalid_request",
-     head("POST", AAR, "Content-Length: 2", "Transfer-Encoding: chunked"), "aar"),
-    ("another version", 505, "http_version", head("GET", "/livez", version="1.2"), ""),
-    ("a tunnel", 405, "method_not_allowed", head("CONNECT", "vstack:443"), ""),
+     head("POST", AAR, "Content-Length: 2", "Transfer-Encoding: chunked")),
+    ("another version", 505, "http_version", head("GET", "/livez", version="1.2")),
+    ("a tunnel", 405, "method_not_allowed", head("CONNECT", "vstack:443")),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "status", "code", "data", "pattern"), HEADS, ids=[row[0] for row in HEADS])
+@pytest.mark.parametrize(("name", "status", "code", "data"), HEADS, ids=[row[0] for row in HEADS])
 def test_a_head_that_cannot_be_trusted_is_refused(
-    shared: Server, name: str, status: int, code: str, data: bytes, pattern: str
+    shared: Server, name: str, status: int, code: str, data: bytes
 ) -> None:
+    before = shared.metric("vstack_http_responses_total", route="other", status=str(status))
     answer = shared.raw(data)
     assert answer.outcome == (status, code)
     check_form(answer, "plain")
     assert answer.headers["connection"] == "close"
+    assert shared.metric("vstack_http_responses_total", route="other", status=str(status)) == before + 1
 
 
 POST = b"POST / HTTP/1.1\r\n"
@@ -185,7 +185,11 @@ def test_a_declared_length_is_refused_before_the_body(shared: Server) -> None:
     answer = shared.raw(head("POST", AAR, "Content-Type: application/json", "Content-Length: 9000000000"))
     assert answer.outcome == (413, "request_too_large")
     error = answer.error
-    assert (error["limit"], error["actual"], error["setting"]) == (5_242_880, 9_000_000_000, "VSTACK_API_MAX_BODY_BYTES")
+    assert (error["limit"], error["actual"], error["setting"]) == (
+        5_242_880,
+        9_000_000_000,
+        "VSTACK_API_MAX_BODY_BYTES",
+    )
     assert answer.headers["connection"] == "close"
     assert shared.newly_counted(before) == {("aar", "other", "request_too_large"): 1}
 
@@ -251,4 +255,3 @@ def test_what_is_in_flight_at_a_second_sigterm_is_told_so(serve: Serve, runtime:
     assert answer.headers["connection"] == "close"
     assert server.wait() == 0
     assert server.requests(code="draining", outcome="draining", pattern="aar")
-

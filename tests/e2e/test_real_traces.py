@@ -28,7 +28,8 @@ def test_every_real_trace_is_diagnosed_with_evidence_that_stands_in_it(
     shared: Server, runs: list[Any], pattern: str, least: int
 ) -> None:
     assert len(runs) == 99
-    wrong, proven = [], 0
+    wrong: list[tuple[Any, ...]] = []
+    proven = 0
     for run in runs:
         asked = {"trace": run["trace"], "format": "canonical", "model": "offline"}
         answer = shared.post(f"/v1/analyze/{pattern}", asked, bearer(ALICE))
@@ -41,7 +42,9 @@ def test_every_real_trace_is_diagnosed_with_evidence_that_stands_in_it(
             (run["id"], number, item["quote"])
             for item in detection["evidence"]
             for number in item["steps"] or [-1]
-            if not 0 <= number < len(steps) or not item["quote"].strip() or item["quote"] not in steps[number]["content"]
+            if not 0 <= number < len(steps)
+            or not item["quote"].strip()
+            or item["quote"] not in steps[number]["content"]
         ]
         if detection["grounding"]["dropped"]:
             wrong.append((run["id"], "dropped", detection["grounding"]))

@@ -56,6 +56,8 @@ class Line:
     def feed(self, event: AnyEvent) -> Commands:
         commands = self.connection.handle(event)
         self._take(commands)
+        while self.connection.held:
+            self._take(self.connection.go_on(self.at))
         return commands
 
     def receive(self, *parts: bytes) -> None:

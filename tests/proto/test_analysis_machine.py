@@ -88,12 +88,11 @@ def test_the_passes_of_a_mode_are_asked_in_turn(mode: Mode, texts: list[str], na
 
 
 def test_a_mode_none_of_whose_passes_is_wanted_asks_nobody() -> None:
+    unwanted = msgspec.structs.replace(PATTERN.passes["quick"][0], wanted=lambda case, answers: False)
     none = msgspec.structs.replace(
         PATTERN,
-        passes={
-            mode: (msgspec.structs.replace(PATTERN.passes["quick"][0], wanted=lambda *_: False),) for mode in MODES
-        },
-        conclude=PATTERN.assess_offline and (lambda case, answers: PATTERN.assess_offline(case)),
+        passes=dict.fromkeys(MODES, (unwanted,)),
+        conclude=lambda case, answers: LastWord(speaker="nobody", verdict="none"),
     )
     detection = concluded(Analysis(none, state_of()).begin(START))
     assert (detection.llm_calls, detection.generator_model) == (0, None)
@@ -140,7 +139,7 @@ def test_a_trace_cannot_close_its_fence() -> None:
         ('{"left_open": "yes"}', "$.left_open"),
         ("{}", "left_open"),
         ('{"left_open": true, "more": 1}', "more"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "got `array`"),
         ('{"left_open": "\ud800"}', "surrogates"),
     ],
 )
@@ -154,6 +153,13 @@ def test_the_model_is_shown_once_what_did_not_fit(text: str, told: str) -> None:
     msgspec.json.encode((again, analysis.state))
     accepted = asked(analysis.handle(answered(REREAD)))
     assert (accepted.name, accepted.previous, accepted.complaint) == ("last_word_verdict", None, None)
+
+
+def test_an_answer_without_end_does_not_fit() -> None:
+    text = '{"verdict": "x", "evidence": [{"more": ' + "[" * 100_000
+    again = asked(tell(Analysis(PATTERN, state_of("quick")), text))
+    assert "recursion" in (again.complaint or "")
+    assert again.previous == text[:20_000], "a runaway answer is not sent back whole"
 
 
 def test_a_second_answer_that_does_not_fit_ends_it() -> None:
@@ -197,6 +203,9 @@ def test_an_answer_in_a_code_fence_fits() -> None:
     [
         ("unavailable", 7.5, Failure(503, "provider_unavailable", "why", 7.5)),
         ("unavailable", None, Failure(503, "provider_unavailable", "why", 1.0)),
+        ("overloaded", 0.5, Failure(503, "overloaded", "why", 0.5)),
+        ("overloaded", None, Failure(503, "overloaded", "why", 1.0)),
+        ("late", None, Failure(504, "timeout", "why; mode=quick makes fewer calls, and each has longer")),
         ("refused", None, Failure(502, "analyzer_error", "why")),
         ("truncated", None, Failure(502, "analyzer_error", "why")),
         ("rejected", None, Failure(502, "analyzer_error", "why")),

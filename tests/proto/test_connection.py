@@ -16,6 +16,7 @@ from tests.proto.peer import Line, analysis, answers_in, request
 from vstack_proto.commands import (
     Abort,
     AnyCommand,
+    ArmDeadline,
     CallModel,
     CancelCall,
     CheckKey,
@@ -23,9 +24,12 @@ from vstack_proto.commands import (
     LeaveFlight,
     Record,
     RenderMetrics,
+    Send,
 )
+from vstack_proto.connection import Connection
 from vstack_proto.errors import LocalProtocolError
 from vstack_proto.events import (
+    BytesReceived,
     Crashed,
     KeyChecked,
     ListenersClosed,
@@ -39,8 +43,8 @@ from vstack_proto.events import (
 )
 from vstack_proto.limits import Limits
 from vstack_proto.service import Service
-from vstack_proto.stage import Stage
-from vstack_proto.testing import START, make_service
+from vstack_proto.stage import MAX_TURN_BYTES, Stage
+from vstack_proto.testing import START, WALL, make_service
 
 OPEN = make_service(PATTERN, BROKEN)
 GUARDED = make_service(PATTERN, require_auth=True)
@@ -403,6 +407,27 @@ def test_reading_stops_while_too_much_waits() -> None:
     ready(line)
     assert [*reading, line.reading] == [True, False, True]
     assert (len(line.take_answers()), line.ended) == (1000, "close")
+
+
+def test_a_flood_of_requests_is_answered_in_turns() -> None:
+    """In between, writing may be paused: who asks for much and reads little does not fill the memory."""
+    connection = Connection(ASKING, peer="192.0.2.7")
+    connection.opened(START)
+    flood = request("GET", "/openapi.json") * 100
+    turns = [connection.handle(BytesReceived(at=START, wall=WALL, data=flood))]
+    while connection.held:
+        turns.append(connection.go_on(START))
+        if len(turns) == 3:
+            assert connection.handle(WritingPaused(at=START))[-1] == ArmDeadline(START + 30.0)
+            assert (connection.held, connection.go_on(START)) == (False, ())
+            turns.append(connection.handle(WritingResumed(at=START)))
+    page = len(ASKING.openapi.body)
+    sizes = [sum(len(command.data) for command in turn if isinstance(command, Send)) for turn in turns]
+    assert max(sizes) < MAX_TURN_BYTES + 2 * page
+    assert len(turns) > 4
+    sent = b"".join(command.data for turn in turns for command in turn if isinstance(command, Send))
+    assert len(answers_in(sent)) == 100
+    assert connection.stage is Stage.IDLE
 
 
 def test_nothing_is_served_to_who_does_not_read() -> None:

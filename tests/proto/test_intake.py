@@ -15,7 +15,7 @@ from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import BodyEnded, BodyReceived, FlightJoined, FramingRefused, HeadReceived
 from vstack_proto.exchange import Exchange
 from vstack_proto.framing import Headers, check_head
-from vstack_proto.intake import SECRET_FIELDS, checked_head, framing_refused, without_secrets
+from vstack_proto.intake import SECRET_FIELDS, checked_head, framing_refused, nth_request_id, without_secrets
 from vstack_proto.limits import Limits
 from vstack_proto.testing import START, WALL, analyze_received, head_received, make_service
 
@@ -76,6 +76,12 @@ def test_a_head_that_is_unsound_is_an_event_too() -> None:
     assert framing_refused(fault, at=START, wall=WALL, request_id="r", peer="p") == FramingRefused(
         at=START, wall=WALL, request_id="r", peer="p", status=505, code="http_version", message="use 1.1"
     )
+
+
+def test_ids_of_a_connection_are_all_different() -> None:
+    ids = {nth_request_id(seed, number) for seed in (0, 2**64 - 1) for number in range(1000)}
+    assert len(ids) == 2000
+    assert all(len(one) == 20 for one in ids)
 
 
 # Refused by the head alone: no body is asked for.

@@ -44,7 +44,7 @@ def test_the_defaults_are_those_of_the_service() -> None:
     assert (limits.request_timeout, limits.max_in_flight) == (120, 4_096)
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 10, b"1,2,3,4,5"])
+@pytest.mark.parametrize("body", [b"", b"x" * 10, b"1,2,3,4,5", b'",,,,,,,,"', b'",,,,,\\""'])
 def test_a_body_within_the_limits(body: bytes) -> None:
     check_body(body, SMALL)
 
@@ -58,6 +58,12 @@ def test_a_body_within_the_limits(body: bytes) -> None:
             {"limit": 10, "actual": 11, "setting": "VSTACK_API_MAX_BODY_BYTES"},
         ),
         (b",,,,,", "the body has 5 commas; the limit is 4 (it is fixed)", {"limit": 4, "actual": 5, "setting": None}),
+        # Commas in texts are no values; an escaped quote ends none.
+        (
+            b'",\\""' + b"," * 5,
+            "the body has 5 commas; the limit is 4 (it is fixed)",
+            {"limit": 4, "actual": 5, "setting": None},
+        ),
     ],
 )
 def test_a_body_past_a_limit(body: bytes, message: str, extra: dict) -> None:

@@ -10,7 +10,18 @@ from tests.proto.asking import ask
 from tests.proto.conversations import BODY, ENTRY, KEY
 from tests.proto.last_word import PATTERN
 from vstack_proto.address import parse_networks
-from vstack_proto.commands import Abort, CheckKey, EndStream, Record, RenderMetrics, SendPart, StartStream, TakeQuota
+from vstack_proto.commands import (
+    Abort,
+    ArmDeadline,
+    CheckKey,
+    EndStream,
+    ReadBody,
+    Record,
+    RenderMetrics,
+    SendPart,
+    StartStream,
+    TakeQuota,
+)
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import (
     BodyEnded,
@@ -314,6 +325,7 @@ def test_who_tries_too_many_keys_has_to_wait() -> None:
     asked = ask(GUARDED, PATTERNS, CheckKey=nobody, TakeQuota=tried)
     assert (asked.status, asked.headers["retry-after"], asked.error["error"]) == (429, "8", "rate_limited")
     assert "30 are allowed" in asked.error["message"]
+    assert (asked.headers["x-ratelimit-limit"], asked.headers["x-ratelimit-remaining"]) == ("30", "0")
 
 
 def test_a_service_that_needs_keys_and_has_none_lets_nobody_in() -> None:
@@ -364,11 +376,20 @@ def test_a_deadline_in_a_body_is_one_of_the_body_unless_it_is_that_of_the_whole(
         assert refusal(status, code, connection="close").differences(told[0]) == []
 
 
-def test_a_body_deadline_is_never_behind_that_of_the_whole() -> None:
+def test_a_body_deadline_moves_with_the_body_and_is_never_behind_that_of_the_whole() -> None:
     exchange = Exchange(OPEN)
-    exchange.handle(analyze_received("last_word", length=100_000))
-    (armed,) = exchange.handle(BodyReceived(at=START + 100.0, data=b"x" * 100_000))
-    assert armed.when == START + 120.0  # type: ignore[union-attr]
+    play(
+        exchange,
+        [
+            (
+                analyze_received("last_word", length=100_000),
+                [ArmDeadline(START + 120.0), ArmDeadline(START + 30.0), ReadBody(send_continue=False)],
+            ),
+            (BodyReceived(at=START + 1.0, data=b"x" * 128), [ArmDeadline(START + 30.5)]),
+            (BodyReceived(at=START + 2.0, data=b"x" * 49_872), [ArmDeadline(START + 32.0)]),
+            (BodyReceived(at=START + 100.0, data=b"x" * 49_999), [ArmDeadline(START + 120.0)]),
+        ],
+    )
 
 
 def test_events_are_for_who_likes_them_best() -> None:

@@ -1,7 +1,7 @@
 """A service that speaks Anthropic's messages, OpenAI's chat completions and Ollama's chat, on a real socket.
 
-It does what its script says for each request, and remembers what it was asked and how many connections are open. Run as a
-program, it answers everything after a second (or ``--delay``) and prints its port.
+It does what its script says for each request, and remembers what it was asked and how many connections are open. Run
+as a program, it answers everything after a second (or ``--delay``) and prints its port.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with one request.
 
     Attributes:
-        text: The model's answer.
+        text: The model's answer; None for the least that fits the schema of the request.
         stop: Why it stopped: ``end``, ``refusal``, ``max_tokens`` or ``context``.
         status, headers: Of the HTTP answer.
         error: Type of an error body, for statuses from 400 on.
@@ -40,7 +40,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
         reset: Break the connection without an answer.
     """
 
-    text: str = "{}"
+    text: str | None = "{}"
     stop: str = "end"
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -150,10 +150,9 @@ class FakeServer:
         act = self.script[min(len(self.asked), len(self.script) - 1)]
         self.asked.append(Asked(path, headers, json.loads(body)))
         self._tell()
-        if act.hang or act.delay:
-            # A real service notices that its caller has left while it is thinking.
-            if await _gone(reader, None if act.hang else act.delay):
-                return False
+        # A real service notices that its caller has left while it is thinking.
+        if (act.hang or act.delay) and await _gone(reader, None if act.hang else act.delay):
+            return False
         if act.reset:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -183,6 +182,27 @@ async def _answer(writer: asyncio.StreamWriter, act: Act, path: str, asked: dict
     return act.cut is None
 
 
+def least(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """The least value that fits a schema, as a model that is bound to it might answer."""
+    if "$ref" in schema:
+        return least(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return least(schema["anyOf"][0], definitions)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "object":
+        return {name: least(one, definitions) for name, one in schema["properties"].items()}
+    return {"array": [], "string": "said", "number": 0.5, "integer": 0, "boolean": False, "null": None}[schema["type"]]
+
+
+def _text(act: Act, asked: dict[str, Any]) -> str:
+    if act.text is not None:
+        return act.text
+    schema = asked.get("format") or asked.get("output_config", {}).get("format", {}).get("schema")
+    schema = schema or asked["response_format"]["json_schema"]["schema"]
+    return json.dumps(least(schema, schema.get("$defs", {})))
+
+
 def _body(act: Act, path: str, asked: dict[str, Any]) -> dict[str, Any]:
     if act.status >= 400:
         told = "the key sk-secret-key is wrong"
@@ -193,7 +213,7 @@ def _body(act: Act, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         return _completion(act, asked)
     return {
         "model": asked["model"],
-        "message": {"role": "assistant", "content": act.text},
+        "message": {"role": "assistant", "content": _text(act, asked)},
         "done": True,
         "done_reason": "length" if act.stop == "max_tokens" else "stop",
         "prompt_eval_count": PROMPT,
@@ -208,7 +228,7 @@ def _message(act: Act, asked: dict[str, Any]) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": asked["model"],
-        "content": [{"type": "text", "text": act.text}],
+        "content": [{"type": "text", "text": _text(act, asked)}],
         "stop_reason": reasons.get(act.stop, act.stop),
         "stop_sequence": None,
         "usage": {
@@ -222,7 +242,7 @@ def _message(act: Act, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _completion(act: Act, asked: dict[str, Any]) -> dict[str, Any]:
     reasons = {"end": "stop", "max_tokens": "length", "refusal": "stop"}
-    message = {"role": "assistant", "content": act.text, "refusal": None}
+    message = {"role": "assistant", "content": _text(act, asked), "refusal": None}
     if act.stop == "refusal":
         message = {"role": "assistant", "content": None, "refusal": "I will not"}
     return {
@@ -253,9 +273,8 @@ def main() -> None:
     """Serve until the standard input ends; answers come after ``--delay`` seconds."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--delay", type=float, default=1.0)
-    parser.add_argument("--text", default="{}")
     asked = parser.parse_args()
-    with serving(Act(delay=asked.delay, text=asked.text)) as server:
+    with serving(Act(delay=asked.delay, text=None)) as server:
         print(server.port, flush=True)
         with contextlib.suppress(EOFError, KeyboardInterrupt):
             while True:

@@ -70,6 +70,12 @@ def run(runtime: str, what: Callable[[], Awaitable[T]]) -> T:
     return anyio.run(what, backend=runtime)
 
 
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for what another thread or process does."""
+    while not what():  # noqa: ASYNC110 - no event of ours tells of it
+        await anyio.sleep(0.002)
+
+
 def asked(runtime: str, one: AnyProvider | GuardedProvider, within: float = 20.0, **changes: Any) -> Reply:
     """Ask once, close, and return the reply."""
 

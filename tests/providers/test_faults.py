@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.providers.fake_server import Act, serving
-from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run
+from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
 from vstack_proto.values import Usage
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.providers.common import Reply
@@ -150,8 +150,7 @@ def test_a_cancelled_call_closes_its_socket(name: str, runtime: str) -> None:
         async def leave() -> float:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(guarded.ask, question(), 60.0)
-                while not server.asked:
-                    await anyio.sleep(0.005)
+                await until(lambda: bool(server.asked))
                 tasks.cancel_scope.cancel()
             began = time.monotonic()
             # The client as a whole stays open: only the call's own connection may go.

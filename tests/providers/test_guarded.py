@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.providers.fake_server import Act, serving
-from tests.providers.kit import NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run
+from tests.providers.kit import NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
 from vstack_proto.resilience import RetryPolicy
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import FailureKind, ProviderError
@@ -187,9 +187,9 @@ def test_too_many_requests_halve_what_runs(runtime: str) -> None:
 
         async def live() -> tuple[int, int]:
             await eight(8)
-            first = guarded.gates()["openai"].limit
+            first = guarded.lanes[0].gate.limit
             await eight(12)
-            second = guarded.gates()["openai"].limit
+            second = guarded.lanes[0].gate.limit
             await guarded.aclose()
             return first, second
 
@@ -236,11 +236,16 @@ def test_no_fallback_for_what_is_no_outage(act: Act) -> None:
 
 
 def test_the_last_fallback_has_the_last_word_and_all_tokens_are_told() -> None:
-    class Costly(ScriptedProvider):
+    class Costly:
+        name = "costly"
+
+        def __init__(self, default_model: str) -> None:
+            self.default_model = default_model
+
         async def ask(self, request: ModelRequest, within: float) -> Reply:
             raise ProviderError("unavailable", f"{self.default_model} is away", usage=Usage(5, 1))
 
-    lanes = [Costly([""], default_model=name) for name in ("one", "two", "three")]
+    lanes = [Costly(name) for name in ("one", "two", "three")]
     guarded = GuardedProvider(lanes[0], limits=QUICK, fallbacks=lanes[1:])
 
     async def live() -> ProviderError:
@@ -279,13 +284,11 @@ def test_a_thousand_cancelled_calls_leave_nothing_behind(name: str, runtime: str
                 for _ in range(number):
                     tasks.start_soon(guarded.ask, question(), 60.0)
                 # Some are cancelled while they connect, some while they wait for the answer.
-                while len(server.asked) < start + number // 2:
-                    await anyio.sleep(0.001)
+                await until(lambda: len(server.asked) >= start + number // 2)
                 tasks.cancel_scope.cancel()
             # The server's ends are open in this process as well, and some of them still wait to be accepted.
             with anyio.fail_after(1.0):
-                while descriptors() > before:
-                    await anyio.sleep(0.005)
+                await until(lambda: descriptors() <= before)
 
         async def live() -> None:
             await round_of(10, 10_000)
@@ -293,7 +296,7 @@ def test_a_thousand_cancelled_calls_leave_nothing_behind(name: str, runtime: str
             before = descriptors()
             for _ in range(4):
                 await round_of(250, before)
-            gate = guarded.gates()[name]
+            gate = guarded.lanes[0].gate
             assert (gate.running, gate.waiting) == (0, 0)
             await guarded.aclose()
 
@@ -303,7 +306,7 @@ def test_a_thousand_cancelled_calls_leave_nothing_behind(name: str, runtime: str
 def pooled(one: object) -> Callable[[], int]:
     client = getattr(one, "_http")  # noqa: B009 - private, and typed differently for each
     inner = getattr(client, "_client", client)
-    return lambda: len(inner._transport._pool.connections)
+    return lambda: sum(len(pool._pool.connections) for pool in inner._transport._pools)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

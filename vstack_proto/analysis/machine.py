@@ -13,7 +13,7 @@ import msgspec
 
 from vstack_proto.analysis.prompts import answer_schema, of_pattern, shared_prompt
 from vstack_proto.events import ModelAnswered, ModelFailed
-from vstack_proto.patterns.common import Case, Detection, Mode, Pattern
+from vstack_proto.patterns.common import Case, Detection, Mode, Pattern, Reading, Signal
 from vstack_proto.values import Failure, ModelRequest, Usage
 
 OFFLINE = "offline"
@@ -38,6 +38,7 @@ class AnalysisState(msgspec.Struct, kw_only=True):
         asked_at: When the pending call was made (monotonic).
         complaint: Why the last answer did not fit; empty unless a repair is under way.
         answers: The accepted answers, encoded, by pass.
+        stand_in: A model that answered in the place of ``model``, if one did.
     """
 
     pattern: str
@@ -54,6 +55,7 @@ class AnalysisState(msgspec.Struct, kw_only=True):
     calls: int = 0
     usage: Usage = Usage()
     waited: float = 0.0
+    stand_in: str = ""
 
 
 class Concluded(msgspec.Struct, frozen=True, gc=False):
@@ -63,21 +65,31 @@ class Concluded(msgspec.Struct, frozen=True, gc=False):
 
 
 Step = ModelRequest | Concluded | Failure
+Seen = tuple[Reading, tuple[Signal, ...]]
+"""What follows from a trace alone: the same for every pass."""
 
 
 class Analysis:
     """Runs the passes of a mode, one call at a time, and concludes."""
 
-    def __init__(self, pattern: Pattern[Any, Any], state: AnalysisState, trace: msgspec.Struct | None = None) -> None:
+    def __init__(
+        self,
+        pattern: Pattern[Any, Any],
+        state: AnalysisState,
+        trace: msgspec.Struct | None = None,
+        seen: Seen | None = None,
+    ) -> None:
         """Begin or continue an analysis.
 
         Args:
             pattern: The lens.
             state: Where it stands.
             trace: The decoded ``state.trace``, if it is at hand.
+            seen: What was seen in it before, if that is at hand.
         """
         self.pattern = pattern
         self.state = state
+        self.seen = seen
         self._trace = trace
 
     @functools.cached_property
@@ -86,8 +98,10 @@ class Analysis:
         trace = self._trace
         if trace is None:
             trace = msgspec.json.decode(self.state.trace, type=self.pattern.trace)
-        reading = self.pattern.read(trace)
-        return Case(trace, reading, self.pattern.signals(trace, reading), self.state.mode)
+        if self.seen is None:
+            reading = self.pattern.read(trace)
+            self.seen = reading, tuple(self.pattern.signals(trace, reading))
+        return Case(trace, *self.seen, self.state.mode)
 
     def begin(self, at: float) -> Step:
         """Take the first step."""
@@ -103,6 +117,7 @@ class Analysis:
         state.usage = _sum(state.usage, event.usage)
         if isinstance(event, ModelFailed):
             return _failure(event)
+        state.stand_in = event.model or state.stand_in
         asked = self.pattern.passes[state.mode][state.turn]
         try:
             answer = msgspec.json.decode(unfenced(event.text), type=asked.answer)
@@ -112,11 +127,6 @@ class Analysis:
         state.previous = state.complaint = ""
         state.turn += 1
         return self._ask(event.at)
-
-    @property
-    def turns(self) -> int:
-        """How many passes the mode has at most."""
-        return len(self.pattern.passes[self.state.mode])
 
     def _answers(self) -> dict[str, Any]:
         passes = self.pattern.passes[self.state.mode]
@@ -164,7 +174,7 @@ class Analysis:
         stamped = msgspec.structs.replace(
             detection,
             generated_at=dt.datetime.fromtimestamp(state.wall, dt.UTC),
-            generator_model=state.model if state.calls or state.model == OFFLINE else None,
+            generator_model=(state.stand_in or state.model) if state.calls or state.model == OFFLINE else None,
             mode=state.mode,
             run_id=state.run_id,
             grounding=self.case.grounding,
@@ -217,6 +227,10 @@ def _sum(one: Usage, other: Usage) -> Usage:
 def _failure(event: ModelFailed) -> Failure:
     if event.kind == "unresolved":
         return Failure(502, "llm_resolution_error", event.message)
+    if event.kind == "overloaded":
+        return Failure(503, "overloaded", event.message, event.retry_after or 1.0)
+    if event.kind == "late":
+        return Failure(504, "timeout", f"{event.message}; mode=quick makes fewer calls, and each has longer")
     if event.kind == "unavailable":
         return Failure(503, "provider_unavailable", event.message, event.retry_after or 1.0)
     return Failure(502, "analyzer_error", event.message)

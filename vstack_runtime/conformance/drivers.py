@@ -74,9 +74,9 @@ class Served:
         self.port = 0
         self._thread = threading.Thread(target=self._run, name=f"vstack {backend}")
         self._thread.start()
-        if not self._listens.wait(PATIENCE) or self._failure is not None:
-            self._thread.join(PATIENCE)
-            raise self._failure or TimeoutError("the server never said that it listens")
+        if not self._listens.wait(PATIENCE):
+            raise TimeoutError("the server never said that it listens")
+        self._raise_failure()
 
     def connect(self) -> Wire:
         """A new connection."""
@@ -94,9 +94,12 @@ class Served:
         self._thread.join(seconds)
         if self._thread.is_alive():
             raise TimeoutError(f"the server has not ended within {seconds:g} s")
+        self._raise_failure()
+        return self._left
+
+    def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-        return self._left
 
     def _run(self) -> None:
         try:

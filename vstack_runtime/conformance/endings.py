@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vstack_runtime.conformance.kit import Kit, Peer, Scenario, analysis, analysis_body, request
+from vstack_runtime.conformance.kit import Kit, Peer, Scenario, analysis, request
 from vstack_runtime.conformance.parts import (
     ANALYZE,
     CountingCache,
@@ -278,8 +278,7 @@ def pipelined_behind(kit: Kit) -> None:
     """A second request behind one that waits for a model: it waits its turn."""
     provider = GatedProvider()
     kit.start(provider=provider)
-    first = analysis("first", model=None, name="first")
-    peer = kit.connect(first + request(ANALYZE, method="POST", body=analysis_body("second"), name="second"))
+    peer = kit.connect(analysis(model=None, name="first") + request("/v1/patterns", name="second"))
     provider.gate.wait_for(1)
     provider.gate.open()
     names = [peer.answer().fields["x-request-id"] for _ in range(2)]

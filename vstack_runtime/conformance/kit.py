@@ -109,9 +109,9 @@ class Answer(msgspec.Struct, frozen=True):
     def comparable(self) -> bytes:
         """Every byte of it, but for what cannot be equal.
 
-        Masked is what the server alone makes up: ids of requests that brought none, and how long a model was waited for;
-        lengths follow suit. The names of the two fields that h11 writes by itself, Connection and Transfer-Encoding, are
-        put in lower case: h11 capitalises just these, and RFC 9110, section 5.1, makes no difference.
+        Masked is what the server alone makes up: ids of requests that brought none, and how long a model was waited
+        for; lengths follow suit. The names of the two fields that h11 writes by itself, Connection and
+        Transfer-Encoding, are put in lower case: h11 capitalises just these, and to RFC 9110 (section 5.1) it is one.
         """
         head = _H11_FIELD.sub(lambda found: found[0].lower(), _OWN_ID.sub(_ZERO_ID, self.head))
         if self.parts is not None:

@@ -98,6 +98,7 @@ class _Host:
         self._app = app
         self._wire = wire
         self._reader = WireReader()
+        self._idle = True
         self._news = anyio.Event()
         self._call = from_any_thread()
         wire.inward.news = wire.outward.news = self._wake
@@ -113,12 +114,22 @@ class _Host:
 
     async def run(self) -> None:
         """Serve its requests, one after the other."""
-        with contextlib.suppress(RemoteProtocolError):
+        try:
             while isinstance(head := await self._next(), WireHead):
+                self._idle = False
                 if not await self._serve(head):
                     break
                 self._reader.next_request()
-        self._wire.outward.put(b"")
+                self._idle = True
+        except RemoteProtocolError:
+            pass  # what a host answers to no request is its own affair
+        finally:
+            self._wire.outward.put(b"")
+
+    def close_if_idle(self) -> None:
+        """Wait for no further request."""
+        if self._idle and not self._reader.started:
+            self._wire.abort()
 
     async def _next(self) -> WireHead | WireBody | WireEnd | WireClosed:
         while (event := self._reader.next_event()) is None:
@@ -226,40 +237,50 @@ class ServedInMemory(Served):
     """The app in a thread of its own, called without a socket."""
 
     def __init__(self, engine: Engine, backend: Backend) -> None:
-        self._accepting: Callable[[MemoryWire], object] | None = None
+        self._arrived: list[MemoryWire] = []
+        self._arrival: anyio.Event
+        self._open = False
+        self._hosts: list[_Host] = []
         super().__init__(engine, self._host, backend)
 
     def connect(self) -> Wire:
         """A new connection."""
-        wire, accept = MemoryWire(), self._accepting
-        if accept is None:
+        if not self._open:
             raise ConnectionRefusedError("the host listens no more")
-        self._call(lambda: accept(wire))
+        wire = MemoryWire()
+        self._arrived.append(wire)
+        self._call(lambda: self._arrival.set())
         return wire
 
     async def _host(self, engine: Engine, host: str, port: int, stopping: Stopping) -> None:
         app = App(engine)
         engine.status = "ready"
-        wires: list[MemoryWire] = []
         async with anyio.create_task_group() as tasks:
-
-            def accept(wire: MemoryWire) -> None:
-                wires.append(wire)
-                tasks.start_soon(_Host(app, wire).run)
-
-            self._accepting = accept
+            self._arrival = anyio.Event()
+            self._open = True
+            tasks.start_soon(self._accept, app)
             stopping.listening(0)
             await stopping.wait()
             app.drain()
             await stopping.pause(engine.settings.drain_delay)
-            self._accepting = None
+            self._open = False
+            for one in self._hosts:
+                one.close_if_idle()
             await stopping.unless_now(self._drained(app, engine.settings.limits.request_timeout))
             app.stop()
             with anyio.move_on_after(PATIENCE):
                 await app.wait_idle()
             tasks.cancel_scope.cancel()
-        for wire in wires:
-            wire.outward.put(b"")
+
+    async def _accept(self, app: App) -> None:
+        async with anyio.create_task_group() as connections:
+            while True:
+                await self._arrival.wait()
+                self._arrival = anyio.Event()
+                while self._arrived:
+                    host = _Host(app, self._arrived.pop(0))
+                    self._hosts.append(host)
+                    connections.start_soon(host.run)
 
     async def _drained(self, app: App, seconds: float) -> bool:
         with anyio.move_on_after(seconds):

@@ -165,6 +165,14 @@ class FixedLimiter:
         return self._window.take(key, 10_000.0)
 
 
+class BrokenLimiter:
+    """A limiter with a bug."""
+
+    def take_now(self, key: str, now: float) -> Decision:
+        """Break."""
+        raise ZeroDivisionError("the bug of the scenarios")
+
+
 class CountingCache(MemoryCache):
     """A cache that counts look-ups by key, which come right before an exchange joins its flight."""
 

@@ -6,11 +6,19 @@ import msgspec
 
 from vstack_proto.auth import KeyTable
 from vstack_runtime.conformance.kit import Kit, Scenario, analysis, analysis_body, request
-from vstack_runtime.conformance.parts import ANALYZE, CountingCache, FixedLimiter, GatedProvider, must
+from vstack_runtime.conformance.parts import (
+    ANALYZE,
+    BrokenLimiter,
+    CountingCache,
+    FixedLimiter,
+    GatedProvider,
+    must,
+)
 
 CHUNKED = "Transfer-Encoding: chunked"
 EVENTS = "Accept: text/event-stream"
 KEY = "a-key-of-the-conformance-kit"
+LAST_REQUESTS = (analysis("last", "Connection: close"), request("/livez", version="1.0"))
 
 
 def chunk(data: bytes) -> bytes:
@@ -22,17 +30,18 @@ def plain_requests(kit: Kit) -> None:
     """Several requests on one connection, each answered before the next is sent."""
     kit.start()
     peer = kit.connect()
-    for one in (
+    asked = (
         request("/livez"),
         request("/readyz"),
         request("/v1/patterns"),
         request("/openapi.json"),
-        analysis("calm"),
         analysis("calm", "Accept: application/problem+json, application/json"),
-    ):
-        answer = peer.send(one).answer()
+        analysis("calm"),
+    )
+    answers = [peer.send(one).answer() for one in asked]
+    for answer in answers:
         must(answer.status == 200 and not answer.closes, f"{answer.head!r}")
-    verdict = msgspec.json.decode(answer.body)["detection"]["verdict"]
+    verdict = msgspec.json.decode(answers[-1].body)["detection"]["verdict"]
     must(verdict == "calm", f"the analysis heard {verdict!r}")
 
 
@@ -121,12 +130,13 @@ def expect_continue(kit: Kit) -> None:
     peer = kit.connect(head)
     must(peer.answer().status == 100, "the body is wanted")
     must(peer.send(body).answer().status == 200, "the answer follows the body")
-    must(peer.send(request("/livez", "Expect: 100-continue")).answer().status == 200, "no body, no 100 Continue")
+    must(peer.send(request("/livez")).answer().status == 200, "the connection lives on")
 
 
 def expect_refused(kit: Kit) -> None:
-    """Whose body is not wanted gets the refusal alone."""
+    """Whose body is not wanted, or who has none, gets the answer alone."""
     kit.start(max_body_bytes=1_000)
+    must(kit.connect(request("/livez", "Expect: 100-continue")).answer().status == 200, "no body, no 100 Continue")
     for field in ("Content-Length: 1001", "Content-Length: 10\r\nContent-Type: text/plain"):
         peer = kit.connect(request(ANALYZE, "Expect: 100-continue", field, method="POST"))
         answer = peer.answer()
@@ -150,11 +160,22 @@ def head_requests(kit: Kit) -> None:
 def ends_of_connections(kit: Kit) -> None:
     """``Connection: close`` and HTTP/1.0 are answered, and then the connection ends."""
     kit.start()
-    for one in (analysis("last", "Connection: close"), request("/livez", version="1.0")):
-        peer = kit.connect(one + request("/livez", name="never"))
+    for one in LAST_REQUESTS:
+        peer = kit.connect(one)
         answer = peer.answer()
         must(answer.status == 200 and answer.closes, f"{answer.head!r}")
         peer.ended()
+
+
+def behind_the_end(kit: Kit) -> None:
+    """What comes behind a request that said ``Connection: close`` is not served."""
+    kit.start()
+    for one in LAST_REQUESTS:
+        peer = kit.connect(one + request("/v1/patterns"))
+        answer = peer.answer()
+        must(answer.status == 200 and answer.closes, f"{answer.head!r}")
+        peer.ended()
+    must(_served(kit, "/v1/patterns") == 0, "it was served")
 
 
 def event_stream(kit: Kit) -> None:
@@ -228,6 +249,27 @@ def bug(kit: Kit) -> None:
     kit.wait_ended_as("internal_error")
 
 
+def bug_in_a_store(kit: Kit) -> None:
+    """So is a bug in a store, and the connection lives on."""
+    kit.start(limiter=BrokenLimiter())
+    peer = kit.connect(request("/v1/patterns"))
+    answer = peer.answer()
+    must(answer.status == 500 and answer.error == "internal_error", f"{answer.head + answer.body!r}")
+    must(peer.send(request("/livez")).answer().status == 200, "the next request on the connection is served")
+
+
+def only_knocks(kit: Kit) -> None:
+    """Peers that connect and are gone at once, one way or the other, do no harm."""
+    kit.start()
+    for number in range(50):
+        peer = kit.connect()
+        if number % 2:
+            peer.wire.abort()
+        else:
+            peer.wire.close()
+    must(kit.connect(request("/livez")).answer().status == 200, "who stays is served")
+
+
 def refused_framing(kit: Kit) -> None:
     """What is no sound request is refused, and nothing behind it is served."""
     kit.start()
@@ -249,8 +291,11 @@ def refused_framing(kit: Kit) -> None:
         must(answer.status in (400, 417, 431, 505) and answer.closes, f"{wrong[:60]!r}: {answer.head!r}")
         peer.wire.half_close()
         peer.ended()
-    served = kit.count("vstack_http_responses_total", route="/v1/patterns", status="200")
-    must(served == 0, "a request behind a refused one was served")
+    must(_served(kit, "/v1/patterns") == 0, "a request behind a refused one was served")
+
+
+def _served(kit: Kit, route: str) -> float:
+    return kit.count("vstack_http_responses_total", route=route, status="200")
 
 
 REQUESTS: tuple[Scenario, ...] = (
@@ -264,10 +309,13 @@ REQUESTS: tuple[Scenario, ...] = (
     Scenario("100 Continue refused", expect_refused, wire=True),
     Scenario("HEAD", head_requests),
     Scenario("the end of a connection", ends_of_connections),
+    Scenario("behind the end of a connection", behind_the_end, wire=True),
     Scenario("a stream of events", event_stream),
     Scenario("quota", quota),
     Scenario("keys", keys),
     Scenario("cached", cached),
     Scenario("a bug", bug),
+    Scenario("a bug in a store", bug_in_a_store),
+    Scenario("peers that only knock", only_knocks),
     Scenario("refused framing", refused_framing, wire=True),
 )

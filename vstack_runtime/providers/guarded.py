@@ -53,8 +53,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     policy: RetryPolicy = RetryPolicy()
 
 
-class _Lane:
-    """One provider, with all that guards it."""
+class Lane:
+    """One provider, with all that guards it.
+
+    Attributes:
+        provider: Who is asked.
+        gate: How many calls may run.
+        observer: Who is told.
+    """
 
     def __init__(self, provider: Provider, limits: Limits, draw: Callable[[], float]) -> None:
         self.provider = provider
@@ -100,8 +106,9 @@ class _Lane:
         entered = anyio.current_time()
         breaker = self._breaker(request.model)
         verdict: Verdict = None
+        was = breaker.state
         admission = breaker.admit(entered)
-        self._tell(breaker)
+        self._tell(breaker, was)
         ok: bool | None = None
         try:
             if admission is None:
@@ -122,8 +129,9 @@ class _Lane:
             # Also where the call is cancelled: nobody may hold a place, or a probe, that no one gives back.
             now = anyio.current_time()
             if admission is not None:
+                was = breaker.state
                 breaker.settle(admission, now, ok)
-                self._tell(breaker)
+                self._tell(breaker, was)
             self._leave(entered, now, verdict)
 
     async def _call(self, request: ModelRequest, deadline: float) -> Reply:
@@ -179,8 +187,9 @@ class _Lane:
             breaker = self._breakers[model] = Breaker()
         return breaker
 
-    def _tell(self, breaker: Breaker) -> None:
-        if self.observer is not None:
+    def _tell(self, breaker: Breaker, was: BreakerState) -> None:
+        # A gauge costs more than the breaker itself, so it is told of changes only.
+        if self.observer is not None and breaker.state != was:
             states = {one.state for one in self._breakers.values()}
             worst: BreakerState = "open" if "open" in states else "half_open" if "half_open" in states else "closed"
             self.observer.breaker(self.provider.name, worst)
@@ -212,6 +221,7 @@ class GuardedProvider:
 
     Attributes:
         name, default_model: The first provider's.
+        lanes: The providers in the order in which they are asked, each with its guards.
     """
 
     def __init__(
@@ -231,17 +241,13 @@ class GuardedProvider:
         """
         self.name = provider.name
         self.default_model = provider.default_model
-        self._lanes = [_Lane(one, limits, draw) for one in (provider, *fallbacks)]
+        self.lanes = [Lane(one, limits, draw) for one in (provider, *fallbacks)]
 
     def watch(self, observer: Observer) -> None:
         """Tell an observer from now on."""
-        for lane in self._lanes:
+        for lane in self.lanes:
             lane.observer = observer
             observer.breaker(lane.provider.name, "closed")
-
-    def gates(self) -> dict[str, Gate[anyio.Event]]:
-        """The gates, by provider: for whoever looks on."""
-        return {lane.provider.name: lane.gate for lane in self._lanes}
 
     async def ask(self, request: ModelRequest, within: float) -> Reply:
         """Ask a model; the usage tells of every try.
@@ -251,26 +257,26 @@ class GuardedProvider:
         """
         deadline = anyio.current_time() + within
         used = Usage()
-        for lane in self._lanes[:-1]:
+        for lane in self.lanes[:-1]:
             try:
-                return _labelled(await lane.ask(request, deadline), used, request.model, lane is self._lanes[0])
+                return _labelled(await lane.ask(request, deadline), used, request.model, lane is self.lanes[0])
             except ProviderError as error:
                 if error.kind not in ("unavailable", "overloaded"):
                     error.usage = add(used, error.usage)
                     raise
                 used = add(used, error.usage)
-                following = self._lanes[self._lanes.index(lane) + 1]
+                following = self.lanes[self.lanes.index(lane) + 1]
                 request = msgspec.structs.replace(request, model=following.provider.default_model)
-        lane = self._lanes[-1]
+        lane = self.lanes[-1]
         try:
-            return _labelled(await lane.ask(request, deadline), used, request.model, lane is self._lanes[0])
+            return _labelled(await lane.ask(request, deadline), used, request.model, lane is self.lanes[0])
         except ProviderError as error:
             error.usage = add(used, error.usage)
             raise
 
     async def aclose(self) -> None:
         """Close the connections of every provider that holds any."""
-        for lane in self._lanes:
+        for lane in self.lanes:
             close = getattr(lane.provider, "aclose", None)
             if close is not None:
                 await close()

@@ -1,0 +1,196 @@
+"""What each provider is sent: the prompt, the schema in its own words, and what is cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from tests.providers.fake_server import Act, serving
+from tests.providers.kit import NAMES, RUNTIMES, SCHEMA, asked, provider, question, run
+from vstack_proto.analysis.prompts import answer_schema
+from vstack_runtime.backends import ProviderError
+from vstack_runtime.engine import installed_patterns
+from vstack_runtime.providers.ollama import window
+from vstack_runtime.providers.openai import OpenAIProvider
+from vstack_runtime.providers.schemas import strict_schema
+
+STRICT = {
+    "type": "object",
+    "properties": {"found": {"type": "string"}},
+    "required": ["found"],
+    "additionalProperties": False,
+}
+
+
+def sent(to: str, **changes: Any) -> dict[str, Any]:
+    with serving() as server:
+        asked("asyncio", provider(to, server.url), **changes)
+    assert len(server.asked) == 1
+    return server.asked[0].body
+
+
+def test_anthropic_is_sent_a_cached_prefix_and_the_schema() -> None:
+    body = sent("anthropic")
+    cached = {"cache_control": {"type": "ephemeral"}}
+    assert body["system"] == [{"type": "text", "text": "You diagnose runs.", **cached}]
+    assert body["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "<run>a trace</run>", **cached},
+                {"type": "text", "text": "What happened?"},
+            ],
+        }
+    ]
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": STRICT}}
+    assert body["model"] == "claude-sonnet-5-5"
+    # Models of this generation refuse them.
+    assert not {"temperature", "top_p", "top_k", "tools", "tool_choice"} & body.keys()
+
+
+def test_openai_is_sent_the_strict_schema() -> None:
+    body = sent("openai", name="p" * 80)
+    wanted = {"name": "p" * 64, "strict": True, "schema": STRICT}
+    assert body["response_format"] == {"type": "json_schema", "json_schema": wanted}
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "You diagnose runs."}
+    # The trace first: what all passes share is the part that the service caches by itself.
+    assert user["content"].startswith("<run>a trace</run>\n\nWhat happened?")
+
+
+def test_ollama_is_sent_the_schema_and_a_window_that_holds_the_prompt() -> None:
+    body = sent("ollama", shared="x" * 90_000)
+    assert body["format"] == msgspec.json.decode(SCHEMA)
+    assert body["stream"] is False
+    assert body["options"]["num_ctx"] == 65_536
+
+
+@pytest.mark.parametrize(
+    ("characters", "size"), [(0, 8_192), (12_576, 8_192), (12_579, 16_384), (200_000, 131_072), (9_000_000, 262_144)]
+)
+def test_the_window(characters: int, size: int) -> None:
+    assert window(characters) == size
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("previous", ["{nonsense", " ", None])
+def test_a_repair_shows_what_did_not_fit(name: str, previous: str | None) -> None:
+    messages = sent(name, previous=previous, complaint="`found` is missing")["messages"]
+    assert messages[-1]["role"] == "user"
+    assert "`found` is missing" in messages[-1]["content"]
+    shown = [message["content"] for message in messages if message["role"] == "assistant"]
+    if name == "anthropic":
+        # It refuses blank turns.
+        assert shown == ([previous] if previous == "{nonsense" else [])
+    else:
+        assert shown == [previous or ""]
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai"])
+def test_a_schema_that_no_strict_mode_takes_is_told_in_the_prompt(name: str) -> None:
+    loose = msgspec.json.encode({"type": "object", "additionalProperties": {"type": "string"}})
+    body = sent(name, schema=loose)
+    assert loose.decode() in str(body["messages"])
+    assert "output_config" not in body
+    assert body.get("response_format", {}).get("type") != "json_schema"
+
+
+# OpenAI-compatible servers that cannot do everything.
+
+
+def refusal_of(form: str) -> Act:
+    return Act(status=400, body=b'{"error": {"message": "response_format.type %s is not supported"}}' % form.encode())
+
+
+def forms(server: Any) -> list[str]:
+    return [one.body.get("response_format", {}).get("type", "prompt") for one in server.asked]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_server_steps_down_once_and_it_is_remembered(runtime: str) -> None:
+    with serving(refusal_of("json_schema"), refusal_of("json_object"), Act()) as server:
+        one = provider("openai", server.url)
+
+        async def twice() -> None:
+            await one.ask(question(), 20.0)
+            await one.ask(question(), 20.0)
+            await one.aclose()
+
+        run(runtime, twice)
+    assert forms(server) == ["json_schema", "json_object", "prompt", "prompt"]
+    assert SCHEMA.decode() in server.asked[-1].body["messages"][1]["content"]
+
+
+def test_calls_at_once_step_down_together() -> None:
+    with serving(*[refusal_of("json_schema")] * 4, Act()) as server:
+        one = provider("openai", server.url)
+
+        async def four() -> None:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(4):
+                    tasks.start_soon(one.ask, question(), 20.0)
+            await one.aclose()
+
+        run("asyncio", four)
+    assert forms(server) == ["json_schema"] * 4 + ["json_object"] * 4
+    assert isinstance(one, OpenAIProvider)
+    assert one.form == "json_object"
+
+
+def test_another_refusal_steps_nothing_down() -> None:
+    with serving(Act(status=400)) as server, pytest.raises(ProviderError):
+        asked("asyncio", one := provider("openai", server.url))
+    assert (forms(server), getattr(one, "form", "")) == (["json_schema"], "json_schema")
+
+
+# Schemas.
+
+
+def objects(schema: Any) -> list[dict[str, Any]]:
+    if isinstance(schema, list):
+        return [found for one in schema for found in objects(one)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema] if schema.get("type") == "object" and isinstance(schema.get("properties"), dict) else []
+    return own + [found for one in schema.values() for found in objects(one)]
+
+
+PASSES = {
+    f"{pattern.name}-{mode}-{one.name}": one.answer
+    for pattern in installed_patterns()
+    for mode, passes in pattern.passes.items()
+    for one in passes
+}
+REFUSED = ("title", "default", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern")
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_every_pass_has_a_strict_schema(name: str) -> None:
+    strict = strict_schema(answer_schema(PASSES[name]))
+    assert strict is not None
+    assert strict["type"] == "object"
+    found = objects(strict)
+    assert found
+    for one in found:
+        assert (one["required"], one["additionalProperties"]) == (list(one["properties"]), False)
+        for part in one["properties"].values():
+            assert not set(REFUSED) & part.keys()
+    text = msgspec.json.encode(strict).decode()
+    named = {part.split('"')[0] for part in text.split('"$ref":"#/$defs/')[1:]}
+    assert named == set(strict.get("$defs", {})) & named
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "object"},
+        {"type": "object", "properties": {"a": {"type": "array"}}},
+        {"type": "object", "properties": {"a": {}}},
+    ],
+)
+def test_what_cannot_be_said_in_strict_form(schema: dict[str, Any]) -> None:
+    assert strict_schema(msgspec.json.encode(schema)) is None

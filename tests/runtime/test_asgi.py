@@ -1,0 +1,286 @@
+"""The ASGI app as a host server meets it: scopes, messages, bodies in parts, and hosts that leave or break."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+import structlog
+
+from vstack_proto.limits import Limits
+from vstack_runtime.asgi import App, Message
+from vstack_runtime.conformance.drivers import Backend
+from vstack_runtime.conformance.kit import analysis_body
+from vstack_runtime.conformance.parts import ANALYZE, PATTERN, GatedCache, GatedLimiter, GatedProvider
+from vstack_runtime.engine import Engine
+from vstack_runtime.settings import Settings
+
+BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
+PATIENCE = 20.0
+
+on_both = pytest.mark.parametrize("backend", BACKENDS)
+
+
+def engine(*, limits: Limits = Limits(), **parts: Any) -> Engine:  # noqa: B008
+    return Engine(Settings(limits=limits, drain_delay=0.0), patterns=[PATTERN], env={}, **parts)
+
+
+def run(backend: Backend, program: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        with anyio.fail_after(PATIENCE):
+            await program()
+
+    anyio.run(bounded, backend=backend)
+
+
+async def until(fact: Callable[[], object]) -> None:
+    """Wait for something that nobody tells of; ``run`` bounds it."""
+    while not fact():  # noqa: ASYNC110 - what is waited for happens in code that knows of no event
+        await anyio.sleep(0.002)
+
+
+class Host:
+    """A host server that says what a test has written down, and then nothing more."""
+
+    def __init__(self, *says: Message) -> None:
+        self.says = list(says)
+        self.asked = 0
+        self.told: list[Message] = []
+        self.fault: Exception | None = None
+
+    async def receive(self) -> Message:
+        self.asked += 1
+        if not self.says:
+            await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
+        return self.says.pop(0)
+
+    async def send(self, message: Message) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self.fault is not None:
+            raise self.fault
+        self.told.append(message)
+
+    @property
+    def status(self) -> int:
+        status: int = self.told[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.told[0]["headers"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.told[1:])
+
+
+def scope(path: str = "/livez", method: str = "GET", *headers: tuple[bytes, bytes], **more: Any) -> dict[str, Any]:
+    told = {"type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": b"", "client": None}
+    return {**told, "headers": [(b"host", b"a.example"), *headers], **more}
+
+
+def posted(length: int, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return scope(ANALYZE, "POST", (b"content-length", b"%d" % length), *headers)
+
+
+def part(data: bytes = b"", more: bool = False) -> Message:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+GONE: Message = {"type": "http.disconnect"}
+BODY = analysis_body("calm")
+
+
+def call(backend: Backend, one: Engine, told: dict[str, Any], host: Host) -> Host:
+    """One request to the app; it must leave nothing in flight."""
+    app = App(one)
+
+    async def program() -> None:
+        await app(told, host.receive, host.send)
+        assert not app.active
+
+    run(backend, program)
+    return host
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"raw_path": b"/livez"}, 200),
+        ({"path": "/inner/livez", "root_path": "/inner"}, 200),
+        ({"path": "/inner/livez", "raw_path": b"/inner/livez", "root_path": "/inner"}, 200),
+        ({"path": "/inner", "root_path": "/inner"}, 404),
+        ({"path": "/livez", "root_path": "/inner"}, 200),
+        ({"path": "/nowhere"}, 404),
+        ({"path": "/v1/patterns/caf\xe9"}, 404),
+        ({"method": "DELETE"}, 405),
+        ({"client": ("192.0.2.1", 4711)}, 200),
+    ],
+)
+def test_an_app_is_found_where_it_is_mounted(backend: Backend, changes: dict[str, Any], status: int) -> None:
+    assert call(backend, engine(), {**scope(), **changes}, Host(part())).status == status
+
+
+@on_both
+def test_a_query_is_passed_on(backend: Backend) -> None:
+    one = engine()
+    one.status = "ready"
+    told = call(backend, one, scope("/readyz", query_string=b"verbose"), Host(part()))
+    assert "checks" in msgspec.json.decode(told.body)
+
+
+@on_both
+@pytest.mark.parametrize("version", ["1.1", "2", "3"])
+def test_newer_versions_know_no_connection_field(backend: Backend, version: str) -> None:
+    one = engine()
+    one.drain()
+    host = call(backend, one, scope(http_version=version), Host(part()))
+    assert (b"connection" in host.headers) == (version == "1.1")
+
+
+@on_both
+def test_a_body_may_come_in_any_parts(backend: Backend) -> None:
+    parts = [part(BODY[:3], more=True), part(b"", more=True), part(BODY[3:], more=True), part()]
+    host = call(backend, engine(), posted(len(BODY)), Host(*parts))
+    assert host.status == 200
+    assert [message.get("more_body", False) for message in host.told[1:]] == [False]
+
+
+@on_both
+def test_a_peer_that_leaves_in_its_body_is_told_nothing(backend: Backend) -> None:
+    assert call(backend, engine(), posted(len(BODY)), Host(part(b"{", more=True), GONE)).told == []
+
+
+@on_both
+def test_a_peer_that_leaves_before_its_body_while_the_quota_is_asked(backend: Backend) -> None:
+    """The body that came meanwhile is held, and the leaving is seen behind it."""
+    limiter = GatedLimiter()
+    host = call(backend, engine(limiter=limiter), posted(len(BODY)), Host(part(BODY), GONE))
+    assert (host.told, limiter.gate.cancelled) == ([], 1)
+
+
+@on_both
+def test_the_host_is_not_asked_for_a_body_that_waits_for_a_call(backend: Backend) -> None:
+    """To ask makes a host send 100 Continue: neither an early refusal nor the wait for a quota may do that."""
+    expects = (b"expect", b"100-continue")
+    one = engine(limits=Limits(max_body_bytes=10))
+    host = call(backend, one, posted(11, expects), Host(part(b"x" * 11)))
+    assert (host.status, host.asked) == (413, 0)
+
+
+@on_both
+def test_what_is_left_of_a_refused_body_is_read_within_bounds(backend: Backend) -> None:
+    limits = Limits(max_body_bytes=10, drain_bytes=100)
+    rest = [part(b"x" * 30, more=True) for _ in range(10)]
+    host = call(backend, engine(limits=limits), posted(300), Host(*rest))
+    assert (host.status, host.headers[b"connection"]) == (413, b"close")
+    # The answer was complete before the rest was read; 4 parts are more than 100 bytes.
+    assert [message.get("more_body") for message in host.told[1:]] == [True, None]
+    assert host.asked == 4
+
+
+@pytest.mark.slow
+@on_both
+def test_who_is_refused_and_says_nothing_more_is_not_waited_for_long(backend: Backend) -> None:
+    host = call(backend, engine(limits=Limits(max_body_bytes=10)), posted(300), Host())
+    assert host.status == 413
+
+
+@on_both
+@pytest.mark.parametrize("fault", [OSError("the peer has left"), ZeroDivisionError("a bug of the host")])
+def test_a_host_that_cannot_send(backend: Backend, fault: Exception) -> None:
+    """An OSError is a host's way to say that the peer has left; anything else is for the host itself."""
+    host = Host(part(BODY))
+    host.fault = fault
+    app = App(engine())
+    raised: list[BaseException] = []
+
+    async def program() -> None:
+        try:
+            await app(posted(len(BODY)), host.receive, host.send)
+        except* ZeroDivisionError as group:
+            raised.extend(group.exceptions)
+        assert not app.active
+
+    run(backend, program)
+    assert raised == ([] if isinstance(fault, OSError) else [fault])
+
+
+@on_both
+def test_a_host_that_cancels_gets_everything_back(backend: Backend) -> None:
+    provider = GatedProvider()
+    one = engine(provider=provider)
+    app, body = App(one), analysis_body(model=None)
+
+    async def program() -> None:
+        host = Host(part(body))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, posted(len(body)), host.receive, host.send)
+            await until(lambda: provider.gate.came == 1)
+            tasks.cancel_scope.cancel()
+        assert host.told == []
+
+    run(backend, program)
+    assert provider.gate.cancelled == 1
+    assert one.metrics.registry.get_sample_value("vstack_requests_in_flight") == 0
+    assert not app.active
+
+
+@on_both
+def test_the_lifespan_says_when_it_is_ready_and_when_it_stops(backend: Backend) -> None:
+    one = engine()
+    seen: list[str] = []
+    host = Host({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+
+    async def send(message: Message) -> None:
+        seen.append(f"{message['type']} {one.status}")
+
+    run(backend, lambda: App(one)({"type": "lifespan"}, host.receive, send))
+    assert seen == ["lifespan.startup.complete ready", "lifespan.shutdown.complete draining"]
+
+
+@on_both
+def test_a_websocket_is_turned_away(backend: Backend) -> None:
+    host = Host()
+    run(backend, lambda: App(engine())({"type": "websocket"}, host.receive, host.send))
+    assert [message["type"] for message in host.told] == ["websocket.close"]
+
+
+@on_both
+def test_waiting_for_the_app_to_be_idle(backend: Backend) -> None:
+    cache = GatedCache()
+    app = App(engine(cache=cache))
+
+    async def program() -> None:
+        await app.wait_idle()
+        host = Host(part(BODY))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(app.wait_idle)
+            tasks.start_soon(app, posted(len(BODY)), host.receive, host.send)
+            await until(lambda: cache.gate.came == 1)
+            tasks.start_soon(app.wait_idle)
+            cache.gate.open()
+        assert host.status == 200
+
+    run(backend, program)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as entries:
+        yield entries
+
+
+@on_both
+def test_a_bug_is_logged_with_the_request_it_met(backend: Backend, logged: list[Any]) -> None:
+    body = analysis_body("crash")
+    host = call(backend, engine(), posted(len(body), (b"x-request-id", b"mine")), Host(part(body)))
+    assert host.status == 500
+    assert [entry["event"] for entry in logged if entry["log_level"] == "error"] == ["an exchange crashed"]

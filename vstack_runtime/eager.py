@@ -1,0 +1,55 @@
+"""Waiting only for what is not there yet: a step of an awaitable costs less than the scope that could cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Begun(Generic[T]):
+    """An awaitable, taken as far as it goes without waiting; await the rest if it is not ``done``.
+
+    Attributes:
+        done: Whether it came to its end.
+        result: What it gave, if it is done.
+    """
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        """Take it as far as it goes, in the task that runs now."""
+        self._steps = awaitable.__await__()
+        self._waits_for: Any = None
+        self.done = False
+        self.result: T | None = None
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as end:
+            self.done = True
+            self.result = end.value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Go on from where it waits; what is sent or thrown into it goes through."""
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    told = yield waits_for
+                except BaseException as error:
+                    waits_for = self._steps.throw(error)
+                else:
+                    waits_for = self._steps.send(told)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
+def loop_clock() -> Callable[[], float]:
+    """The clock of the event loop that runs now: what stamps its deadlines stamps our events."""
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:
+        return trio.current_time
