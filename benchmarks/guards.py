@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks import exchanges, growth, loopback
+from benchmarks.servers import BARE_H11, BARE_HYPERCORN, WITH_FIELDS
 
-# Of the bare server. Under hypercorn the aim is 0.80; what is guarded is that it grows no worse.
-AT_LEAST = {"asyncio": 0.65, "hypercorn": 0.55}
-AIM = {"asyncio": 0.65, "hypercorn": 0.80}
+# The least share of a bare server's rate. Under hypercorn that server gives the same answer, header fields and all:
+# what h11 takes to write those is no work of ours. Under asyncio, where we write them, it gives a shorter one.
+AT_LEAST = {"asyncio": (0.65, BARE_H11), "hypercorn": (0.80, BARE_HYPERCORN + WITH_FIELDS)}
 # A machine that others use too makes a ratio worse for a while, and seldom better.
 TRIES = 3
 MOST_OF_A_CYCLE = 0.15
@@ -50,12 +51,12 @@ def _exchange(effort: int) -> Iterator[Verdict]:
 
 
 def _loopback(effort: int) -> Iterator[Verdict]:
-    kinds = [kind for pair in AT_LEAST for kind in (loopback.BASE[pair], pair)]
+    kinds = [one for kind, (_, base) in AT_LEAST.items() for one in (base, kind)]
     taken = loopback.measure(kinds, rounds=11 * effort, seconds=0.3)
-    for kind, least in AT_LEAST.items():
+    for kind, (least, base) in AT_LEAST.items():
         for head in loopback.HEADS:
-            name = f"cached analysis over {kind}, {head} head, of {loopback.BASE[kind]} (aim {AIM[kind]:.2f})"
-            yield Verdict(name, loopback.ratio(taken, kind, head), least, least=True)
+            name = f"cached analysis over {kind}, {head} head, of {base}"
+            yield Verdict(name, loopback.ratio(taken, kind, head, base), least, least=True)
 
 
 def _growth(effort: int) -> Iterator[Verdict]:

@@ -137,23 +137,23 @@ def measure(
     return taken
 
 
-def rate_ratio(taken: Taken, kind: str, head: str) -> float:
-    """The rate of a server as a share of the bare one's that it is compared with."""
+def rate_ratio(taken: Taken, kind: str, head: str, base: str = "") -> float:
+    """The rate of a server as a share of that of ``base``, by default the one of ``BASE``."""
     ours = [one.load.rate for one in taken[kind, head]]
-    bare = [one.load.rate for one in taken[BASE[kind], head]]
+    bare = [one.load.rate for one in taken[base or BASE[kind], head]]
     return median_ratio(ours, bare)
 
 
-def ratio(taken: Taken, kind: str, head: str) -> float:
+def ratio(taken: Taken, kind: str, head: str, base: str = "") -> float:
     """The same for the rates that a core to themselves would give them: requests a second of their own CPU time.
 
     A server with a core of its own is as fast as its CPU time allows, so that on an idle machine both ratios are the
     same. On a shared one they differ by what others took from either. Where CPU times are hidden, the ratio of rates.
     """
     ours = [one.cpu for one in taken[kind, head]]
-    bare = [one.cpu for one in taken[BASE[kind], head]]
+    bare = [one.cpu for one in taken[base or BASE[kind], head]]
     found = median_ratio(bare, ours)
-    return rate_ratio(taken, kind, head) if math.isnan(found) else found
+    return rate_ratio(taken, kind, head, base) if math.isnan(found) else found
 
 
 def table(rounds: int = 15, seconds: float = 0.4, *, loop: str = "asyncio") -> list[str]:

@@ -12,6 +12,7 @@ import hypercorn.config
 from vstack_proto.wire import WireLimits
 from vstack_runtime.asgi import App
 from vstack_runtime.engine import Engine
+from vstack_runtime.hypercorn_connection import close_idle, install
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
@@ -53,6 +54,7 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     stopping.listening(listener.getsockname()[1])
+    install()
     # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
     # A plain task, since a scope of anyio cancels again and again, which hypercorn's own ending does not stand.
@@ -67,11 +69,13 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
             app.drain()
             await stopping.pause(engine.settings.drain_delay)
             closing.set()
+            close_idle(app)
             await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout))
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             closing.set()
+            close_idle(app)
             app.stop()
             _, late = await asyncio.wait([serving], timeout=FLUSH_SECONDS)
             # Whoever does not take its answer is cut off. What hypercorn then fails with is its own affair.

@@ -124,7 +124,6 @@ LEAVERS = {
     "after an upgrade": [(head("GET", "/livez", "Connection: Upgrade", "Upgrade: h2c"), True)],
 }
 KNOWN = {
-    ("hypercorn", "once served"): "hypercorn 0.18 keeps the socket until its keep-alive timer rings, 75 s later",
     ("hypercorn", "after an upgrade"): "hypercorn 0.18 takes h2c up, and a send to who has left never returns",
 }
 

@@ -23,7 +23,7 @@ def runs() -> list[Any]:
 
 
 # Every one of these runs failed, so a review nearly always has something to show; few of these teams loafed.
-@pytest.mark.parametrize(("pattern", "least"), [("aar", 95), ("social_loafing", 1)])
+@pytest.mark.parametrize(("pattern", "least"), [("aar", 95), ("social_loafing", 25)])
 def test_every_real_trace_is_diagnosed_with_evidence_that_stands_in_it(
     shared: Server, runs: list[Any], pattern: str, least: int
 ) -> None:

@@ -6,12 +6,16 @@ dysfunction), what it means where it is found, and how much it counts. Every rul
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from vstack_proto.patterns.common import Reading, Signal, Step
+from vstack_proto.patterns.common import Case, Composition, Evidence, Level, Reading, Severity, Signal, Step
+from vstack_proto.trace import TraceStep
 
 # More finds of one rule add weight to nothing, and a detection with more signals is read by nobody.
 MAX_OF_A_RULE = 12
@@ -25,10 +29,29 @@ MACHINE = re.compile(
 )
 PERSON = re.compile(r"(?:human|user|customer|client)\b", re.IGNORECASE)
 
+# What the steps of agent frameworks are called that are a call, and those that are what came back.
+CALLS = frozenset({"tool_call", "function_call", "tool_use", "action", "code", "tool"})
+RESULTS = frozenset({"observation", "tool_result", "tool_output", "function_result", "result", "environment"})
+
 
 def speaks(step: Step) -> bool:
     """Whether an agent says this itself: not a person, a machine or a tool's result."""
     return step.kind != "observation" and not MACHINE.search(step.agent) and not PERSON.match(step.agent)
+
+
+Role = Literal["user", "agent", "system", "tool", "observation"]
+
+
+def role_of(step: TraceStep) -> Role:
+    """What the speaker of a canonical step is to a conversation: by the type of the step, else by the name."""
+    kind, name = step.type.strip().lower().replace("-", "_"), step.agent.strip()
+    if kind in CALLS:
+        return "tool"
+    if kind in RESULTS or MACHINE.search(name):
+        return "observation"
+    if "system" in (kind, name.lower()):
+        return "system"
+    return "user" if PERSON.match(name) else "agent"
 
 
 def everybody(step: Step) -> bool:
@@ -136,3 +159,210 @@ def by_label(signals: Iterable[Signal]) -> Mapping[str, tuple[Signal, ...]]:
     for signal in signals:
         grouped.setdefault(signal.name, []).append(signal)
     return {label: tuple(sorted(found, key=lambda signal: -signal.weight)) for label, found in grouped.items()}
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """What a model found of one label, as far as the trace bears it out."""
+
+    score: float
+    explanation: str
+    proofs: tuple[Evidence, ...]
+
+    @property
+    def quotes(self) -> tuple[str, ...]:
+        """The words that prove it, each once."""
+        return tuple(dict.fromkeys(proof.quote for proof in self.proofs))
+
+
+def judge(case: Case[Any], found: Iterable[tuple[float, str, tuple[Evidence, ...]]], read: float) -> Judged:
+    """The findings of one label as one: the highest score that is borne out, with every quotation that stands.
+
+    A score without a quotation that stands may lower what the signals say and never raise it.
+
+    Args:
+        case: Where quotations are looked up and counted.
+        found: Score, explanation and evidence of each finding.
+        read: How strongly the signals show the label.
+    """
+    best, said = 0.0, ""
+    proofs: list[Evidence] = []
+    for score, explanation, evidence in found:
+        stands = case.ground(evidence)
+        proofs += stands
+        borne = score if stands else min(score, read)
+        if borne > best or not said:
+            best, said = max(best, borne), explanation.strip()
+    return Judged(round(best, 4), said, tuple(proofs))
+
+
+def assessed(
+    case: Case[Any], label_of: Mapping[str, str], scores: Mapping[str, float], quiet: str
+) -> dict[str, Judged]:
+    """What the signals show of each label, without a model.
+
+    Args:
+        case: Where quotations are looked up and counted.
+        label_of: The label that signals of a name speak for.
+        scores: How strongly each label shows.
+        quiet: What to say of a label without signals; ``{label}`` is filled in.
+    """
+    told = {}
+    for label, score in scores.items():
+        seen = sorted((one for one in case.signals if label_of[one.name] == label), key=lambda one: -one.weight)
+        said = " ".join(one.claim for one in seen[:4]) or quiet.format(label=label)
+        told[label] = Judged(score, said, proofs(case, seen))
+    return told
+
+
+def each_once(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Each quotation of a step once, with the claim that came first."""
+    kept: dict[tuple[tuple[int, ...], str], Evidence] = {}
+    for item in evidence:
+        kept.setdefault((item.steps, item.quote), item)
+    return tuple(kept.values())
+
+
+def under(signals: Iterable[Signal], label_of: Mapping[str, str]) -> tuple[Signal, ...]:
+    """Signals that are named by failure mode, renamed to the label that each mode belongs to."""
+    return tuple(msgspec.structs.replace(signal, name=label_of[signal.name]) for signal in signals)
+
+
+def leading(scores: Mapping[str, float]) -> str:
+    """The label that leads: the first within 0.05 of the highest; ``none-observed`` where even that is below 0.2."""
+    highest = max(scores.values())
+    if highest < 0.2:
+        return "none-observed"
+    return next(label for label, score in scores.items() if score >= round(highest - 0.05, 9))
+
+
+Chosen = TypeVar("Chosen", bound=msgspec.Struct)
+
+
+def adopted(proposed: Iterable[Chosen], composition: Composition, composed: str | None) -> tuple[Chosen, ...]:
+    """Proposed interventions worth reporting: told in words, a kind for a target once, composed with a neighbour.
+
+    Args:
+        proposed: Interventions, each a Struct whose first two fields are its key.
+        composition: The neighbours that ``composition_target_pattern`` may name.
+        composed: The neighbour of a ``compose_pattern`` that names none of them.
+    """
+    after = [names for by_label in composition.downstream.values() for names in by_label.values()]
+    known = {*composition.upstream, *(name for names in after for name in names)}
+    kept: dict[tuple[Any, Any], Chosen] = {}
+    for one in proposed:
+        told = msgspec.structs.asdict(one)
+        if told["description"].strip() and told["suggested_implementation"].strip():
+            named = told["composition_target_pattern"]
+            target = (named if named in known else composed) if told["intervention_type"] == "compose_pattern" else None
+            first, second = one.__struct_fields__[:2]
+            one = msgspec.structs.replace(one, composition_target_pattern=target)
+            kept.setdefault((told[first], told[second]), one)
+    return tuple(kept.values())
+
+
+@functools.lru_cache(maxsize=256)
+def _types(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
+def carried(metadata: Mapping[str, Any], kind: type[msgspec.Struct], *names: str) -> dict[str, Any]:
+    """The fields of a pattern's trace that the metadata of a canonical trace holds under the same names.
+
+    Metadata is the client's own: what does not fit the field is not meant for it and stays out.
+    """
+    found = {}
+    for name in names:
+        if name in metadata:
+            with contextlib.suppress(msgspec.ValidationError):
+                found[name] = msgspec.convert(metadata[name], _types(kind)[name])
+    return found
+
+
+def proofs(case: Case[Any], signals: Iterable[Signal]) -> tuple[Evidence, ...]:
+    """Some of a case's signals as evidence, the weightiest first."""
+    ranked = sorted(signals, key=lambda signal: -signal.weight)
+    return case.ground(Evidence(signal.claim, signal.steps, signal.quote) for signal in ranked)
+
+
+BANDS: tuple[tuple[float, Severity], ...] = (
+    (0.0, "none"), (0.1, "trace"), (0.25, "low"), (0.4, "moderate"), (0.55, "medium"), (0.7, "high"),
+    (0.85, "critical"),
+)  # fmt: skip
+"""The contract's bands of severity for a score from 0 to 1, which most patterns share."""
+
+Gravity = Literal["none", "low", "medium", "high"]
+
+
+def gravity(score: float) -> Gravity:
+    """The four words that the contract has for a label; it gives no bands, so these follow ``BANDS``, two by two."""
+    return "high" if score >= 0.7 else "medium" if score >= 0.4 else "low" if score >= 0.1 else "none"
+
+
+def impact(score: float) -> Level:
+    """How much an intervention can change, by how strongly shows what it answers."""
+    return "high" if score >= 0.7 else "medium" if score >= 0.4 else "low"
+
+
+def listed(steps: Iterable[int]) -> str:
+    """Step numbers for a sentence: each once, in order, and no more than a reader follows."""
+    numbers = sorted(set(steps))
+    told = ", ".join(map(str, numbers[:6])) + (" and others" if len(numbers) > 6 else "")
+    return f"step {told}" if len(numbers) == 1 else f"steps {told}"
+
+
+def judge_all(
+    case: Case[Any],
+    modes: Mapping[str, str],
+    labels: Sequence[str],
+    found: Iterable[tuple[str, float, str, tuple[Evidence, ...]]] | None,
+) -> dict[str, Judged]:
+    """Each label as a model scored it, else as the signals show it.
+
+    Args:
+        case: Its signals are named by failure mode.
+        modes: Failure mode -> label.
+        labels: In the order of the enumeration; one that the model left out scores 0.
+        found: Label, score, explanation and evidence of each finding; None without a model.
+    """
+    shown = weigh(under(case.signals, modes), labels)
+    if found is not None:
+        listed = list(found)
+        return {label: judge(case, [one[1:] for one in listed if one[0] == label], shown[label]) for label in labels}
+    return assessed(case, modes, shown, "No sign of {label} was found.")
+
+
+# Below this a label is not said to lead, so nothing is proposed for it either.
+SHOWS = 0.2
+
+
+def remedies(
+    make: Callable[..., Chosen],
+    signals: Sequence[Signal],
+    scores: Mapping[str, float],
+    playbooks: Sequence[Any],
+    attach: Mapping[tuple[str, str], str],
+) -> tuple[Chosen, ...]:
+    """The interventions that bring along the playbooks of the failure modes seen, two for a label at most.
+
+    A label that shows without a failure mode (a model saw it) is met with the first of its playbooks.
+
+    Args:
+        make: The intervention's Struct; it takes target, type, description, implementation, impact, rationale and
+            effort.
+        signals: Named by failure mode.
+        scores: Label -> how strongly it shows; the strongest come first.
+        playbooks: Structs of label, failure mode, title, steps, effort.
+        attach: (label, intervention type) -> failure mode.
+    """
+    kinds = {(label, mode): kind for (label, kind), mode in attach.items()}
+    books = [book for book in map(msgspec.structs.astuple, playbooks) if book[:2] in kinds]
+    strength = weigh(signals, [book[1] for book in books])
+    chosen = []
+    for label in sorted((one for one in scores if scores[one] >= SHOWS), key=lambda one: -scores[one]):
+        own = sorted((book for book in books if book[0] == label), key=lambda book: -strength[book[1]])
+        for book in [one for one in own[:2] if strength[one[1]] >= SHOWS] or own[:1]:
+            steps = ", ".join(dict.fromkeys(str(signal.steps[0]) for signal in signals if signal.name == book[1]))
+            why = book[1].replace("_", " ") + (f" in steps {steps}" if steps else f": {label} shows in this run")
+            impact = "high" if scores[label] > 0.6 else "medium"
+            chosen.append(make(label, kinds[book[:2]], f"{book[2]}.", " ".join(book[3]), impact, why, book[4]))
+    return tuple(chosen)

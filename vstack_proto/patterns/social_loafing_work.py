@@ -91,6 +91,8 @@ class Work(msgspec.Struct, frozen=True):
 
 # From here on a member's low share and cosmetic messages together make it a loafer.
 LOAFER_SCORE = 0.5
+# From here on the shares by themselves are a finding.
+MILD_GINI = 0.30
 
 
 def share_out(agents: Iterable[str], entries: tuple[Entry, ...], excused: frozenset[str], evaluated: bool) -> Work:
@@ -166,7 +168,7 @@ def quality_of(tallies: Sequence[Tally], unequal: float) -> Quality:
     riders = sum(tally.role in ("loafer", "absent") for tally in tallies)
     if riders >= 0.5 * len(tallies) or unequal > 0.45:
         return "severe-loafing"
-    return "mild-loafing" if riders or unequal > 0.30 else "no-loafing"
+    return "mild-loafing" if riders or unequal > MILD_GINI else "no-loafing"
 
 
 def profile_of(tallies: Sequence[Tally], unequal: float, quality: Quality, evaluated: bool) -> Profile:
@@ -215,7 +217,12 @@ PER_AGENT = 5
 
 def loafing_signals(work: Work, reading: Reading) -> tuple[Signal, ...]:
     """Cosmetic messages of members who bring little, checks claimed and not made, stamps in a row; weightiest first."""
-    found = [*_cosmetic(work, reading), *_unbacked(work, reading), *_waved_through(work, reading)]
+    found = [
+        *_cosmetic(work, reading),
+        *_unbacked(work, reading),
+        *_waved_through(work, reading),
+        *_uneven(work, reading),
+    ]
     usable = [signal for signal in found if len(signal.quote) >= 3]
     return tuple(sorted(usable, key=lambda signal: (-signal.weight, signal.steps))[:MAX_SIGNALS])
 
@@ -256,6 +263,19 @@ def _waved_through(work: Work, reading: Reading) -> Iterable[Signal]:
         if len(agents) > 1:
             claim = f"{len(agents)} members let this pass without a finding of their own"
             yield Signal("waved_through", claim, (number,), telling(reading.steps[number].content), 0.4)
+
+
+def _uneven(work: Work, reading: Reading) -> Iterable[Signal]:
+    """Where the shares alone make the finding: what the largest and the smallest of them are made of."""
+    if work.gini <= MILD_GINI:
+        return
+    speaking = sorted((tally for tally in work.tallies if tally.entries), key=lambda tally: -tally.share)
+    for tally, part in ((speaking[0], "most"), (speaking[-1], "least")):
+        entry = max(tally.entries, key=lambda entry: entry.credit)
+        claim = (
+            f"{tally.agent} brings the {part} of the team's new content, {tally.share:.0%}; its largest part is this"
+        )
+        yield Signal("uneven_shares", claim, (entry.number,), telling(reading.steps[entry.number].content), 0.25)
 
 
 def _explained(tally: Tally, team: int, addressed: bool) -> str:
