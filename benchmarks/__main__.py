@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import exchanges, growth, guards, loopback, report
+from benchmarks import exchanges, growth, guards, loopback, offline, prompts, report
 from benchmarks.load import CONNECTIONS
 from benchmarks.rig import answer_of
 from benchmarks.workload import small
@@ -26,6 +26,8 @@ def everything(loop: str) -> int:
         "loopback": _show("Requests a second over loopback", loopback.table(loop=loop)),
         "by_size": _show("Growth with the size of a body", growth.table(growth.by_size(), "kB")),
         "by_steps": _show("Growth with the steps of a trace", growth.table(growth.by_steps(), "steps")),
+        "offline": _show("An offline analysis, pattern by pattern", offline.table()),
+        "prompts": _show("What a model is sent", prompts.table()),
     }
     found = guards.verdicts()
     tables["guards"] = _show("Guards", guards.table(found))

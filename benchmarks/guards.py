@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import exchanges, growth, loopback
+from benchmarks import exchanges, growth, loopback, offline, prompts
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN, WITH_FIELDS
 
 # The least share of a bare server's rate. Under hypercorn that server gives the same answer, header fields and all:
@@ -15,6 +16,10 @@ AT_LEAST = {"asyncio": (0.65, BARE_H11), "hypercorn": (0.80, BARE_HYPERCORN + WI
 TRIES = 3
 MOST_OF_A_CYCLE = 0.15
 MOST_GROWTH = 2.0
+# 5 ms of CPU on a machine whose cycle takes 45 µs: 110 cycles, which is the same amount of work on any other.
+MOST_OFFLINE_CYCLES = 110.0
+# Of the real runs, each so-manieth: all of them tell the same to two digits, and take half a minute.
+_EVERY = 3
 # Of each list: the middle one and the largest one.
 _SIZES = (growth.BODY_SIZES[2], growth.BODY_SIZES[-1])
 _STEPS = (growth.STEPS[2], growth.STEPS[-1])
@@ -69,7 +74,25 @@ def _growth(effort: int) -> Iterator[Verdict]:
             yield Verdict(f"memory for {what}, largest by middle: {name}", found.memory, MOST_GROWTH, least=False)
 
 
-_GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (_exchange, _loopback, _growth)
+def _offline(effort: int) -> Iterator[Verdict]:
+    cycles = offline.median_cycles(offline.measure(offline.made(), rounds=2 * effort + 1))
+    name = f"offline analysis of {offline.STEPS} steps, median pattern, in h11 cycles"
+    yield Verdict(name, cycles, MOST_OFFLINE_CYCLES, least=False)
+
+
+def _prompts(effort: int) -> Iterator[Verdict]:
+    for mode, share in prompts.medians(_shares()).items():
+        name = f"characters sent in {mode} mode, of those with the trace in each pass"
+        yield Verdict(name, share, prompts.MOST[mode], least=False)
+
+
+@functools.cache
+def _shares() -> prompts.Shares:
+    # Characters are counted, not timed: another try would tell the same.
+    return prompts.shares(_EVERY)
+
+
+_GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (_exchange, _loopback, _growth, _offline, _prompts)
 
 
 def verdicts() -> list[Verdict]:

@@ -78,6 +78,29 @@ Offline analyses of traces with so many steps, messages or agents, of some 120 c
 `social_loafing` has one agent for every ten messages, a crew in `span_of_control` a lead for every eight.
 
 {by_steps}
+
+## An offline analysis, pattern by pattern
+
+CPU time from a decoded canonical trace of 100 steps to an encoded detection, in standard mode: as cycles of h11
+(above) and in milliseconds. The trace on the left is made: a team of four, steps of some 120 characters. The guard
+is its median over patterns: at most 110 cycles, which is 5 ms where a cycle takes 45 µs. On the right are the first
+100 steps of the longest labelled run beside this checkout, whose steps are far longer; rules read every character.
+Where a cell is empty, the pattern cannot read that run and says what it would need.
+
+{offline}
+
+## What a model is sent
+
+Characters of all prompts of an analysis, as a share of what the same prompts would be with the trace as indented JSON
+in each pass, on the labelled runs beside this checkout that hold 10,000 characters or more. Both sides count the
+system prompt, the trace and each pass's instruction; neither counts the schema of the answer, which is a parameter
+of the call. With us system prompt and trace are the prefix of all passes: in full once, and at 0.1 in each pass that
+follows, as providers charge what they read from their cache. The other side sends them in full in 2 passes in
+standard mode and 4 in forensic mode; some patterns need fewer. No pass is left out here, though one that could change
+nothing is not made. Patterns that cannot read these runs are not in the table. The guard is the median of patterns:
+at most 0.50 and 0.33.
+
+{prompts}
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -97,6 +98,54 @@ def span_trace(agents: int, characters: int = 120) -> Trace:
         "incoming_request_rate": 40.0,
         "observed_behaviors": [_prose(chooser, characters) for _ in range(max(1, agents // 8))],
     }
+
+
+def canonical_trace(steps: int, characters: int = 120) -> Trace:
+    """The same run in the form that every pattern reads, with what some of them want to know besides.
+
+    A lead, three workers, and a person who speaks up now and then; every tenth step routes a task, each says what was
+    felt and what was read, and the metadata say what the task is like, whose work is reviewed, and what each did alone.
+    """
+    run = aar_trace(steps, characters)
+    told: list[Any] = run["steps"]  # type: ignore[assignment]
+    team = [f"agent-{n}" for n in range(4)]
+    crew = [{"agent_id": name, "reports_to": team[:1] if n else []} for n, name in enumerate(team)]
+    return {
+        **run,
+        "agents": crew,
+        "steps": [
+            {**step, "agent": "user" if n % 20 == 5 else team[n % 4], "metadata": _details(n, team)}
+            for n, step in enumerate(told)
+        ],
+        "metadata": {
+            "orchestrator": team[0],
+            "reviewer_agent": team[0],
+            "subject_agent": team[1],
+            "contribution_artifact": "\n".join(step["content"] for step in told),
+            "contribution_kind": "document",
+            "task_properties": {"risk_level": "medium", "complexity": "moderate"},
+            "individual_baselines": [
+                {"agent_name": name, "output_summary": "Found the wrong currency", "quality_score": 0.6}
+                for name in team[:2]
+            ],
+            "team_result": {"agents": team, "output_summary": "Refunded in the wrong currency", "quality_score": 0.5},
+        },
+    }
+
+
+def _details(number: int, team: list[str]) -> dict[str, object]:
+    """What a step's own metadata say."""
+    details: dict[str, object] = {
+        "ground_truth_emotion": "angry",
+        "ground_truth_intensity": 0.6,
+        "agent_inferred_emotion": "neutral",
+        "agent_inferred_intensity": 0.4,
+    }
+    if number % 10 == 7:
+        details["status"] = "error"
+    if number % 10 == 0:
+        details |= {"task_id": f"task-{number}", "routed_to": team[number // 10 % 3 + 1], "candidates": team[1:]}
+    return details
 
 
 TRACES: dict[str, Callable[[int, int], Trace]] = {

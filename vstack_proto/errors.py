@@ -13,6 +13,9 @@ class RemoteProtocolError(Exception):
         code: The error code of the service's contract, such as ``invalid_json``.
         message: What was wrong, the limit and the actual value, and what mends it. Shown to the peer.
         extra: Further members of the error body (``errors``, ``limit`` ...), JSON values only.
+
+    Attributes:
+        head: Method, target and fields of the request, where its head could be read and is what was refused.
     """
 
     def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
@@ -21,6 +24,7 @@ class RemoteProtocolError(Exception):
         self.code = code
         self.message = message
         self.extra = extra
+        self.head: tuple[str, str, tuple[tuple[str, str], ...]] | None = None
 
 
 class LocalProtocolError(Exception):

@@ -48,7 +48,12 @@ class HeadReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
 
 
 class FramingRefused(Event, frozen=True, gc=False, tag=True, kw_only=True):
-    """The bytes are not a request that this service accepts; nothing that follows them is looked at."""
+    """The bytes are not a request that this service accepts; nothing that follows them is looked at.
+
+    Attributes:
+        status, code, message: Of the answer.
+        method, path, fields: Of a head that could be read, as far as the answer needs them; else empty.
+    """
 
     wall: float
     request_id: str
@@ -56,6 +61,9 @@ class FramingRefused(Event, frozen=True, gc=False, tag=True, kw_only=True):
     status: int
     code: str
     message: str
+    method: str = ""
+    path: str = ""
+    fields: dict[str, str] = {}
 
 
 class BodyReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):

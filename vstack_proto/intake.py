@@ -12,6 +12,9 @@ from vstack_proto.framing import Head, Headers, check_head
 # What proves who a caller is, or carries its session: it ends here, so that no event, log or tape can hold it.
 SECRET_FIELDS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
 
+# What shapes an answer whatever the request is: its id, its form, and who may read it in a browser.
+ANSWERING_FIELDS = frozenset({"x-request-id", "traceparent", "accept", "origin"})
+
 # 2**64 / golden ratio: multiples of it, modulo 2**64, are all different and spread over the whole range (Knuth, 6.4).
 _STRIDE = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
@@ -46,6 +49,7 @@ def checked_head(
     try:
         head, credential = without_secrets(check_head(method, target, headers, http_version), headers)
     except RemoteProtocolError as refusal:
+        refusal.head = method, target, headers
         return framing_refused(refusal, at=at, wall=wall, request_id=request_id, peer=peer)
     return HeadReceived(
         at=at,
@@ -62,7 +66,8 @@ def checked_head(
 def framing_refused(
     refusal: RemoteProtocolError, *, at: float, wall: float, request_id: str, peer: str
 ) -> FramingRefused:
-    """The event for bytes or a head that were refused."""
+    """The event for bytes or a head that were refused; what can be read of a head still shapes the answer."""
+    method, target, headers = refusal.head or ("", "", ())
     return FramingRefused(
         at=at,
         wall=wall,
@@ -71,4 +76,7 @@ def framing_refused(
         status=refusal.status,
         code=refusal.code,
         message=refusal.message,
+        method=method,
+        path=target.partition("?")[0],
+        fields={name: value for name, value in headers if name in ANSWERING_FIELDS},
     )

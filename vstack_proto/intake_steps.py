@@ -62,19 +62,24 @@ class IntakeSteps(Replies):
         state.content_length = head.content_length or 0
         state.expects_continue = head.expects_continue
         state.unread = head.chunked or state.content_length > 0
-        asked = fields.get("x-request-id")
-        state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else event.request_id
-        if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
-            state.trace_id = trace[1]
+        self._name(event.request_id)
         state.peer = event.peer
         state.secure = event.scheme == "https" or (
             fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)
         )
-        if policy.cors_origins and not policy.cors_origins.isdisjoint((fields.get("origin"), "*")):
-            state.origin = fields.get("origin", "")
-            if state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
-                return self._preflight()
+        if state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
+            return self._preflight()
         return self._find_route(event)
+
+    def _name(self, request_id: str) -> None:
+        """What every answer to this request carries: its id, the caller's if that can be one, and its origin."""
+        state, fields, origins = self.state, self.state.fields, self.policy.cors_origins
+        asked = fields.get("x-request-id")
+        state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else request_id
+        if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
+            state.trace_id = trace[1]
+        if origins and not origins.isdisjoint((fields.get("origin"), "*")):
+            state.origin = fields.get("origin", "")
 
     @property
     def _address(self) -> str:
@@ -108,8 +113,10 @@ class IntakeSteps(Replies):
     def _not_a_request(self, event: FramingRefused) -> Commands:
         state = self.state
         state.wall, state.started = event.wall, event.at
-        state.request_id, state.peer = event.request_id, event.peer
+        state.method, state.path, state.fields = event.method, event.path, event.fields
+        state.peer = event.peer
         state.unread = True
+        self._name(event.request_id)
         raise RemoteProtocolError(event.status, event.code, event.message)
 
     def _bad_body(self, event: FramingRefused) -> Commands:
@@ -154,12 +161,12 @@ class IntakeSteps(Replies):
             raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
         state.limit = event.limit
         state.remaining = event.remaining
-        state.reset = event.reset
-        state.window = event.window
+        if self.policy.ietf_headers:
+            state.reset, state.window = event.reset, event.window
         if event.verdict == "refused":
             told = f"{event.limit} requests in {event.window:g} s are allowed; Retry-After says when the next one is"
             raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
-        return self._serve()
+        return self._want_body() if state.endpoint == "analyze" else self._serve()
 
     def _serve(self) -> Commands:
         """Begin what the route is for."""
@@ -210,8 +217,9 @@ class IntakeSteps(Replies):
             raise RemoteProtocolError(406, "not_acceptable", told)
         state.streams = chosen == EVENTS
         state.phase = BODY
-        state.body_started = state.started
-        return ArmDeadline(self._body_deadline(state.started)), ReadBody(state.expects_continue)
+        return ArmDeadline(min(state.started + limits.body_timeout, state.last_moment)), ReadBody(
+            state.expects_continue
+        )
 
     def _check_encoding(self, asked: str) -> None:
         encoding = asked.strip().lower()
@@ -237,6 +245,6 @@ class IntakeSteps(Replies):
         """When the body counts as stalled: no progress for a while, or slower than the least rate since it began."""
         state, limits = self.state, self.limits
         stalled = now + limits.body_timeout
-        by_rate = state.body_started + limits.body_timeout + state.received / limits.min_body_rate
+        by_rate = state.started + limits.body_timeout + state.received / limits.min_body_rate
         first = min(by_rate, stalled)
         return min(state.last_moment, first)

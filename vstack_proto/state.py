@@ -65,7 +65,6 @@ class State(msgspec.Struct):
         limit, remaining, reset, window: The quota as it was answered; ``limit`` -1 where none applies.
         body: The body as it came, and after its end the one decoded chunk.
         received: Its length on the wire so far.
-        body_started: When its reading began.
     """
 
     phase: Phase = Phase.HEAD
@@ -105,7 +104,6 @@ class State(msgspec.Struct):
     window: float = 0.0
     body: list[bytes] = []
     received: int = 0
-    body_started: float = 0.0
     alias: str = ""
     key: str = ""
     cache: str = ""

@@ -387,4 +387,9 @@ def _parse(head: bytes, max_fields: int) -> WireHead:
     method, target, version = request_line.split(" ")
     version = version[5:]
     headers = split_fields(lines)
-    return WireHead(method, target, headers, version, check_head(method, target, headers, version, max_fields))
+    try:
+        meaning = check_head(method, target, headers, version, max_fields)
+    except RemoteProtocolError as refusal:
+        refusal.head = method, target, headers
+        raise
+    return WireHead(method, target, headers, version, meaning)

@@ -234,7 +234,7 @@ def _print_answer(answer: Mapping[str, Any], console: Console) -> None:
     console.print(summary)
     for warning in answer.get("warnings", ()):
         console.print(f" warning: {_plain(warning)}")
-    _print_evidence(found["evidence"], console)
+    _print_evidence(found.get("quotations", found["evidence"]), console)
     _print_changes(found.get("interventions") or found.get("next_steps") or (), console)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 import msgspec
@@ -60,3 +62,36 @@ class ScriptedProvider:
         if isinstance(line, ProviderError):
             raise line
         return Reply(line(request) if callable(line) else line)
+
+
+def least_answer(request: ModelRequest, text: str = "nothing to add") -> str:
+    """The least answer that fits a question's JSON Schema, for a script that answers whatever is asked.
+
+    Args:
+        request: The question.
+        text: Stands in every string that may be any; as a quotation it is kept only where the trace holds it.
+
+    Returns:
+        JSON: every field is there, lists hold one item, numbers are the smallest, of several values the first.
+    """
+    schema = json.loads(request.schema)
+    return json.dumps(_least(schema, schema.get("$defs", {}), text))
+
+
+def _least(schema: dict[str, Any], defs: dict[str, Any], text: str) -> Any:
+    if "$ref" in schema:
+        return _least(defs[schema["$ref"].rpartition("/")[2]], defs, text)
+    if "anyOf" in schema:
+        return _least(schema["anyOf"][0], defs, text)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "const" in schema:
+        return schema["const"]
+    kind = schema.get("type")
+    if kind == "object":
+        return {name: _least(field, defs, text) for name, field in schema.get("properties", {}).items()}
+    if kind == "array":
+        if "prefixItems" in schema:
+            return [_least(item, defs, text) for item in schema["prefixItems"]]
+        return [_least(schema.get("items", {"type": "string"}), defs, text)] * max(1, schema.get("minItems", 1))
+    return {"string": text, "boolean": False, "null": None}.get(kind or "", schema.get("minimum", 0))

@@ -76,7 +76,7 @@ class Line:
 
     def send(self, data: bytes, *, last: bool = False) -> None:
         """Send bytes, as many as the server takes; ``last`` says that no more will come."""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # who refuses may have closed before all was sent
             self.sock.sendall(data)
             if last:
                 self.sock.shutdown(socket.SHUT_WR)

@@ -123,16 +123,11 @@ LEAVERS = {
     "once served": [(head("GET", "/livez"), True)],
     "after an upgrade": [(head("GET", "/livez", "Connection: Upgrade", "Upgrade: h2c"), True)],
 }
-KNOWN = {
-    ("hypercorn", "after an upgrade"): "hypercorn 0.18 takes h2c up, and a send to who has left never returns",
-}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", LEAVERS)
-def test_who_leaves_leaves_nothing_behind(request: pytest.FixtureRequest, runtime: Runtime, how: str) -> None:
-    if (runtime, how) in KNOWN:
-        request.applymarker(pytest.mark.xfail(reason=KNOWN[runtime, how], strict=True))
+def test_who_leaves_leaves_nothing_behind(runtime: Runtime, how: str) -> None:
     server = Server(command(runtime), {}).started()
     try:
         for data, waits in LEAVERS[how]:

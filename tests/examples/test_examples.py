@@ -103,7 +103,7 @@ def test_the_demo_shows_who_did_what_where_and_ends_the_server() -> None:
     ("name", "expected"),
     [
         ("healthy_latency_fix", ["severity none", "Nothing in the record points at a mistake", "balanced_team"]),
-        ("loafing_vendor_review", ["licence_expert 0% absent", "“Looks good to me.”", "stand in their step: 7 of 7"]),
+        ("loafing_vendor_review", ["licence_expert 0% absent", "“Looks good to me.”", "stand in their step: 9 of 9"]),
     ],
 )
 def test_the_demo_takes_another_trace(name: str, expected: list[str]) -> None:

@@ -10,7 +10,7 @@ from tests.proto.asking import ask
 from tests.proto.conversations import BODY, KEY
 from tests.proto.last_word import PATTERN
 from vstack_proto.auth import MALFORMED, digest
-from vstack_proto.commands import ReadBody
+from vstack_proto.commands import ReadBody, Respond
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import BodyEnded, BodyReceived, FlightJoined, FramingRefused, HeadReceived
 from vstack_proto.exchange import Exchange
@@ -166,3 +166,22 @@ def test_a_body_may_come_in_parts() -> None:
     exchange.handle(BodyEnded(at=START))
     told = exchange.handle(FlightJoined(at=START, ticket=1, role="leads"))
     assert told[1].status == 200  # type: ignore[union-attr]
+
+
+def test_a_head_that_is_refused_still_names_its_request() -> None:
+    headers = (
+        ("host", "h"),
+        ("content-length", "1"),
+        ("transfer-encoding", "chunked"),
+        ("x-request-id", "mine"),
+        ("accept", "application/problem+json"),
+        ("authorization", "Bearer not-to-be-kept"),
+    )
+    event = checked(*headers, target="/v1/analyze/last_word?x")
+    assert isinstance(event, FramingRefused)
+    assert (event.method, event.path) == ("GET", "/v1/analyze/last_word")
+    assert event.fields == {"x-request-id": "mine", "accept": "application/problem+json"}
+    respond = next(command for command in Exchange(OPEN).handle(event) if isinstance(command, Respond))
+    answered = dict(respond.headers)
+    assert (respond.status, answered["x-request-id"]) == (400, "mine")
+    assert answered["content-type"] == "application/problem+json"
