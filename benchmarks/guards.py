@@ -18,7 +18,7 @@ MOST_OF_A_CYCLE = 0.15
 MOST_GROWTH = 2.0
 # 5 ms of CPU on a machine whose cycle takes 45 µs: 110 cycles, which is the same amount of work on any other.
 MOST_OFFLINE_CYCLES = 110.0
-# Of the real runs, each so-manieth: all of them tell the same to two digits, and take half a minute.
+# Of so many real runs, one: all of them tell the same to two digits, and take half a minute.
 _EVERY = 3
 # Of each list: the middle one and the largest one.
 _SIZES = (growth.BODY_SIZES[2], growth.BODY_SIZES[-1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from benchmarks.lenses import AnyPattern, patterns, questions, read_by, real_runs
 from vstack_proto.patterns.common import Mode
@@ -19,7 +19,20 @@ PASSES: dict[Mode, int] = {"standard": 2, "forensic": 4}
 CACHED = 0.1
 MOST: dict[Mode, float] = {"standard": 1 / 2, "forensic": 1 / 3}
 
-Shares = dict[str, dict[Mode, list[float]]]
+
+class Share(NamedTuple):
+    """What one run's prompts hold, as a share of prompts that hold the trace anew in each pass.
+
+    Attributes:
+        by_mode: Of as many passes as the mode stands for.
+        by_pass: Of as many as the pattern makes.
+    """
+
+    by_mode: float
+    by_pass: float
+
+
+Shares = dict[str, dict[Mode, list[Share]]]
 
 
 def sent(asked: list[ModelRequest]) -> float:
@@ -38,7 +51,7 @@ def shares(every: int = 1) -> Shares:
     """By pattern and mode: for each real run, what is sent as a share of what would be.
 
     Args:
-        every: Of the real runs, each so-manieth.
+        every: Of so many real runs, one is taken.
 
     Returns:
         The patterns that can read these runs; none where there are no runs.
@@ -51,19 +64,29 @@ def shares(every: int = 1) -> Shares:
     return found
 
 
-def _of_run(pattern: AnyPattern, run: dict[str, Any]) -> dict[Mode, float]:
+def _of_run(pattern: AnyPattern, run: dict[str, Any]) -> dict[Mode, Share]:
     trace = read_by(pattern, run)
     if trace is None:
         return {}
     asked = questions(pattern, trace, tuple(PASSES))
-    return {mode: sent(asked[mode]) / sent_anew(asked[mode], run, passes) for mode, passes in PASSES.items()}
+    found = {}
+    for mode, passes in PASSES.items():
+        ours = sent(asked[mode])
+        by_mode, by_pass = (ours / sent_anew(asked[mode], run, number) for number in (passes, len(asked[mode])))
+        found[mode] = Share(by_mode, by_pass)
+    return found
 
 
 def medians(found: Shares) -> dict[Mode, float]:
     """By mode: the median over patterns of their medians over runs; nothing where there are no runs."""
     if not found:
         return {}
-    return {mode: statistics.median(statistics.median(one[mode]) for one in found.values()) for mode in PASSES}
+    return {mode: statistics.median(_median(one[mode]).by_mode for one in found.values()) for mode in PASSES}
+
+
+def _median(values: Sequence[Share]) -> Share:
+    by_mode, by_pass = (statistics.median(column) for column in zip(*values, strict=True))
+    return Share(by_mode, by_pass)
 
 
 def table() -> list[str]:
@@ -73,15 +96,13 @@ def table() -> list[str]:
         return ["Not measured: the labelled runs do not lie beside this checkout."]
     runs = max(len(one["standard"]) for one in found.values())
     lines = [
-        f"| pattern ({runs} runs) | standard: passes | median | largest | forensic: passes | median | largest |",
+        f"| pattern ({runs} runs) | standard: passes | of 2 | of as many | forensic: passes | of 4 | of as many |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, by_mode in found.items():
         passes = patterns()[name].passes
-        cells = [
-            f"{len(passes[mode])} | {statistics.median(values):.2f} | {max(values):.2f}"
-            for mode, values in by_mode.items()
-        ]
+        middles = {mode: _median(values) for mode, values in by_mode.items()}
+        cells = [f"{len(passes[mode])} | {one.by_mode:.2f} | {one.by_pass:.2f}" for mode, one in middles.items()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     overall = medians(found)
     lines.append(f"| **median of patterns** | | **{overall['standard']:.2f}** | | | **{overall['forensic']:.2f}** | |")

@@ -123,6 +123,10 @@ def canonical_trace(steps: int, characters: int = 120) -> Trace:
             "subject_agent": team[1],
             "contribution_artifact": "\n".join(step["content"] for step in told),
             "contribution_kind": "document",
+            "options": [
+                {"option_id": name, "description": f"Refund the order in {name}"} for name in ("EUR", "USD", "GBP")
+            ],
+            "stakes": "medium",
             "task_properties": {"risk_level": "medium", "complexity": "moderate"},
             "individual_baselines": [
                 {"agent_name": name, "output_summary": "Found the wrong currency", "quality_score": 0.6}

@@ -1,8 +1,13 @@
-"""The asyncio driver: where every answer is at hand, a request is served inside ``data_received``, with no task."""
+"""The asyncio driver: where every answer is at hand, a request is served inside ``data_received``, with no task.
+
+The clock is ``time.monotonic``, on which asyncio's own stands: uvloop reads that one only once a turn, in milliseconds,
+too coarse for an exact window.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -53,24 +58,24 @@ class _Line(asyncio.Protocol):
         self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self._driving.feed(BytesReceived(at=self._loop.time(), wall=self._server.engine.wall(), data=data))
+        self._driving.feed(BytesReceived(at=time.monotonic(), wall=self._server.engine.wall(), data=data))
 
     def eof_received(self) -> bool:
-        self._driving.feed(BytesReceived(at=self._loop.time(), wall=self._server.engine.wall(), data=b""))
+        self._driving.feed(BytesReceived(at=time.monotonic(), wall=self._server.engine.wall(), data=b""))
         return True  # when to close is the machine's to say
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._driving.feed(PeerLeft(at=self._loop.time()))
+        self._driving.feed(PeerLeft(at=time.monotonic()))
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        self._driving.feed(WritingPaused(at=self._loop.time()))
+        self._driving.feed(WritingPaused(at=time.monotonic()))
 
     def resume_writing(self) -> None:
-        self._driving.feed(WritingResumed(at=self._loop.time()))
+        self._driving.feed(WritingResumed(at=time.monotonic()))
 
     # What the machine's commands come to.
 
@@ -102,7 +107,7 @@ class _Line(asyncio.Protocol):
 
     def _ring(self) -> None:
         self._timer = None
-        now = self._loop.time()
+        now = time.monotonic()
         if now < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._ring)
         else:
@@ -129,7 +134,7 @@ class AsyncioServer:
         """
         self.engine = engine
         self.loop = asyncio.get_running_loop()
-        self.performer = Performer(engine, self.loop.time)
+        self.performer = Performer(engine, time.monotonic)
         self.performer.call_later = self.loop.call_later
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,7 +146,7 @@ class AsyncioServer:
         self._lines.add(line)
         self.engine.metrics.connections("open", len(self._lines))
         if self._draining:
-            line.tell(ShutdownAsked(at=self.loop.time()))
+            line.tell(ShutdownAsked(at=time.monotonic()))
 
     def closed(self, line: _Line) -> None:
         """A connection has gone."""
@@ -227,7 +232,7 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
 
 
 async def _drain(server: AsyncioServer, listener: asyncio.Server, stopping: Stopping) -> None:
-    settings, clock = server.engine.settings, server.loop.time
+    settings, clock = server.engine.settings, time.monotonic
     server.engine.drain()
     server.tell_all(ShutdownAsked(at=clock()))
     await stopping.pause(settings.drain_delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar
 
@@ -48,8 +49,10 @@ class Begun(Generic[T]):
 
 
 def loop_clock() -> Callable[[], float]:
-    """The clock of the event loop that runs now: what stamps its deadlines stamps our events."""
+    """The clock on which the event loop that runs now stands: deadlines and events are stamped by one."""
     try:
-        return asyncio.get_running_loop().time
+        asyncio.get_running_loop()
     except RuntimeError:
         return trio.current_time
+    # Not the loop's own reading of it: uvloop's is as old as its turn, and in milliseconds.
+    return time.monotonic

@@ -105,6 +105,13 @@ def misquotes(pattern: Pattern[Any, Any], trace: Any, detection: Detection) -> l
     return wrong
 
 
+def proofs_of(detection: Any) -> list[Any]:
+    """The grounded evidence of a detection in JSON; where the contract's own ``evidence`` is something else, it is
+    called ``quotations``."""
+    proofs: list[Any] = detection.get("quotations", detection["evidence"])
+    return proofs
+
+
 def labelled_traces() -> list[Any]:
     """Parameters: labelled runs of teams, each ``{id, subset, trace, label}``; one skipped parameter where absent."""
     file = SHARED / "traces/whowhen_dev.jsonl"
@@ -143,7 +150,7 @@ def output_differences(pattern: Pattern[Any, Any]) -> list[str]:
     found = [] if list(theirs["required"]) == [f for f in ours.get("required", []) if f in theirs["required"]] else [
         f"/: required {theirs['required']}, not {ours.get('required')}"
     ]  # fmt: skip
-    extra = set(ours["properties"]) - set(theirs["properties"]) - set(Detection.__struct_fields__)
+    extra = set(ours["properties"]) - set(theirs["properties"]) - set(Detection.__struct_fields__) - {"quotations"}
     return [*found, *(f"/{name}: not in the contract" for name in sorted(extra)), *_differences(theirs, ours, "")]
 
 

@@ -23,6 +23,7 @@ from vstack_proto.events import ModelAnswered
 from vstack_proto.patterns.common import MODES, Mode, Pattern
 from vstack_proto.trace import CanonicalTrace, TraceStep
 from vstack_proto.values import Failure, ModelRequest
+from vstack_runtime.scripted import least_answer
 
 AnyPattern = Pattern[Any, Any]
 INVENTED = "words that stand in no trace at all, zyx"
@@ -49,42 +50,13 @@ def analysis(pattern: AnyPattern, trace: Any, mode: Mode, model: str) -> Analysi
     return Analysis(pattern, state, trace)
 
 
-def example(schema: Any, defs: Any) -> Any:
-    """The least value that fits a JSON Schema; a quotation is one that was made up, and lists hold one item."""
-    if "$ref" in schema:
-        return example(defs[schema["$ref"].rpartition("/")[2]], defs)
-    if "anyOf" in schema:
-        return example(schema["anyOf"][0], defs)
-    if "enum" in schema:
-        return schema["enum"][0]
-    if "const" in schema:
-        return schema["const"]
-    kind = schema.get("type")
-    if kind == "object":
-        return {name: example(field, defs) for name, field in schema.get("properties", {}).items()}
-    if kind == "array":
-        if "prefixItems" in schema:
-            return [example(item, defs) for item in schema["prefixItems"]]
-        return [example(schema.get("items", {"type": "string"}), defs)] * max(1, schema.get("minItems", 1))
-    if kind == "string":
-        return INVENTED
-    if kind == "boolean":
-        return False
-    return schema.get("minimum", 0)
-
-
-def answer_to(request: ModelRequest) -> str:
-    schema = json.loads(request.schema)
-    return json.dumps(example(schema, schema.get("$defs", {})))
-
-
 def run(pattern: AnyPattern, trace: Any, mode: Mode) -> tuple[Any, list[ModelRequest]]:
     """Run a mode to its end with a model that answers what fits, and makes up every quotation."""
     machine, asked = analysis(pattern, trace, mode, "scripted-1"), []
     step = machine.begin(10_000.0)
     while isinstance(step, ModelRequest):
         asked.append(step)
-        step = machine.handle(ModelAnswered(at=10_001.0, ticket=1, text=answer_to(step)))
+        step = machine.handle(ModelAnswered(at=10_001.0, ticket=1, text=least_answer(step, INVENTED)))
     assert isinstance(step, Concluded), step
     return msgspec.json.decode(step.detection), asked
 
@@ -149,7 +121,7 @@ def test_a_model_that_makes_up_quotations(name: str, mode: Mode, which: str) -> 
     fits(pattern, detection)
     assert len(asked) == detection["llm_calls"] <= {"quick": 1, "standard": 2, "forensic": 4}[mode]
     assert kit.misquotes(pattern, trace, msgspec.convert(detection, pattern.detection)) == []
-    assert INVENTED not in json.dumps([item["quote"] for item in detection["evidence"]])
+    assert INVENTED not in json.dumps([item["quote"] for item in kit.proofs_of(detection)])
     # The trace goes in once, as the prefix that all passes share, and instructions repeat none of it.
     assert len({(request.system, request.shared) for request in asked}) <= 1
     for request in asked:
@@ -191,7 +163,7 @@ def test_labelled_runs(name: str, labelled: Any) -> None:
     assert isinstance(step, Concluded)
     detection = msgspec.json.decode(step.detection)
     fits(pattern, detection)
-    for item in detection["evidence"]:
+    for item in kit.proofs_of(detection):
         assert item["steps"]
         assert all(item["quote"] in whole.steps[number].content for number in item["steps"])
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from vstack_proto.patterns.common import Case, Composition, Evidence, Level, Reading, Severity, Signal, Step
-from vstack_proto.trace import TraceStep
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 # More finds of one rule add weight to nothing, and a detection with more signals is read by nobody.
 MAX_OF_A_RULE = 12
@@ -366,3 +366,18 @@ def remedies(
             impact = "high" if scores[label] > 0.6 else "medium"
             chosen.append(make(label, kinds[book[:2]], f"{book[2]}.", " ".join(book[3]), impact, why, book[4]))
     return tuple(chosen)
+
+
+OBSERVED = "observed_steps"
+
+
+def seen_too(canonical: CanonicalTrace) -> dict[str, Any]:
+    """The metadata of a canonical trace with its steps, for a pattern whose own trace has no place for them."""
+    return {**canonical.metadata, OBSERVED: [[step.agent, step.type, step.content] for step in canonical.steps]}
+
+
+def observed(metadata: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps that ``seen_too`` kept: they come first in a reading, so that step i stays step i."""
+    with contextlib.suppress(msgspec.ValidationError):
+        return tuple(Step(*one) for one in msgspec.convert(metadata.get(OBSERVED, ()), list[tuple[str, str, str]]))
+    return ()

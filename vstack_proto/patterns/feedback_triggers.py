@@ -1,0 +1,399 @@
+"""Feedback triggers: what keeps an agent from taking feedback in, its content, its giver, or its own image?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, cast, get_args
+
+import msgspec
+
+from vstack_proto.patterns import feedback_triggers_texts as texts
+from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns.common import (
+    Answer,
+    Answers,
+    BaselineComparison,
+    Case,
+    Count,
+    Detection,
+    Effort,
+    Fault,
+    Level,
+    Mode,
+    Pass,
+    Pattern,
+    Reading,
+    Risk,
+    Severity,
+    Share,
+    Signal,
+    Source,
+    Step,
+    attach_playbooks,
+    banded,
+)
+from vstack_proto.patterns.feedback_triggers_texts import LABEL_OF, FeedbackPlaybook, Kind, Trigger
+from vstack_proto.trace import CanonicalTrace, utc
+
+SOURCES = (
+    Source("Stone, D.; Heen, S.", "2014", "Thanks for the Feedback"),
+    Source("McAllister, D. J.", "1995", "Affect- and Cognition-Based Trust"),
+    Source("Edmondson, A. C.", "1999", "Psychological safety and learning behavior in work teams"),
+)
+
+TRIGGERS: tuple[Trigger, ...] = ("truth", "relationship", "identity")
+Dominant = Literal["truth", "relationship", "identity", "none-observed"]
+Intake = Literal["absorbs-feedback", "trigger-prone", "feedback-rejecting"]
+Profile = Literal[
+    "absorbing_baseline", "truth_triggered_defensive", "relationship_triggered_rejection",
+    "identity_triggered_collapse", "multi_triggered_resistant", "deflection_pattern", "performative_acknowledgement",
+    "indeterminate",
+]  # fmt: skip
+REJECTING: dict[str, Profile] = {
+    "truth": "truth_triggered_defensive", "relationship": "relationship_triggered_rejection",
+    "identity": "identity_triggered_collapse",
+}  # fmt: skip
+Speaker = Literal["user", "agent", "system"]
+Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+
+class FeedbackMessage(msgspec.Struct, frozen=True):
+    """One message; ``metadata`` may name its speaker as ``agent``."""
+
+    source: Speaker
+    content: str
+    is_feedback: bool = False
+    timestamp: Moment | None = None
+    metadata: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None:
+            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
+
+
+class FeedbackInteractionTrace(msgspec.Struct, frozen=True):
+    """A conversation in which an agent is given feedback. Where no message is marked, words tell which ones are it."""
+
+    task: str
+    messages: tuple[FeedbackMessage, ...]
+    outcome: str
+    feedback_incorporated: bool
+    agent_id: str | None = None
+    model_name: str | None = None
+    framework: str | None = None
+    cost_usd: float | None = None
+    latency_seconds: float | None = None
+    metadata: dict[str, Any] = {}
+
+
+class TriggerScore(msgspec.Struct, frozen=True):
+    """How strongly one trigger shows, from 0 to 1."""
+
+    trigger: Trigger
+    score: Share
+    severity: Literal["none", "low", "medium", "high"]
+    explanation: str
+    evidence_quotes: tuple[str, ...] = ()
+    confidence: Share = 0.5
+
+
+class FeedbackIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One change that lets feedback in; what a model proposes has the same shape."""
+
+    target_trigger: Trigger
+    intervention_type: Kind
+    description: str
+    suggested_implementation: str
+    estimated_impact: Level = "medium"
+    rationale: str = ""
+    effort_estimate: Effort = "1d"
+    risk: Risk = "medium"
+    composition_target_pattern: str | None = None
+
+
+class DefensePatternAudit(msgspec.Struct, frozen=True):
+    """What replies did to keep feedback out; the intensity is its share beside the concessions."""
+
+    deflection_count: Count = 0
+    repetition_count: Count = 0
+    justification_count: Count = 0
+    concession_count: Count = 0
+    defense_intensity: Share = 0.0
+    explanation: str = ""
+
+
+class SourceAttributionAudit(msgspec.Struct, frozen=True):
+    """Answering the giver against answering the point; the estimate is the share of the first."""
+
+    source_attack_count: Count = 0
+    data_engagement_count: Count = 0
+    source_attribution_estimate: Share = 0.0
+    explanation: str = ""
+
+
+class FeedbackTriggerDetection(Detection, frozen=True):
+    """Which triggers feedback meets, and what lets it in."""
+
+    dominant_trigger: Dominant
+    trigger_scores: dict[str, float]
+    triggers: tuple[TriggerScore, ...]
+    interventions: tuple[FeedbackIntervention, ...]
+    feedback_intake_quality: Intake
+    agent_id: str | None = None
+    model_name: str | None = None
+    feedback_incorporated: bool = False
+    severity: Severity = "moderate"
+    profile_pattern: Profile = "indeterminate"
+    defense_pattern_audit: DefensePatternAudit | None = None
+    source_attribution_audit: SourceAttributionAudit | None = None
+    baseline: BaselineComparison | None = None
+    attached_playbooks: tuple[FeedbackPlaybook, ...] = ()
+
+
+SPEAKERS: dict[str, Speaker] = {"user": "user", "agent": "agent"}
+
+
+def from_trace(canonical: CanonicalTrace) -> FeedbackInteractionTrace:
+    """One message a step; calls and results are the system's.
+
+    ``metadata`` may carry the contract's fields, that of a step ``is_feedback``. Where nothing says whether feedback
+    was incorporated, a run that reached its goal counts as yes, any other as no.
+    """
+    carried = ("feedback_incorporated", "agent_id", "model_name", "cost_usd", "latency_seconds")
+    told = signs.carried(canonical.metadata, FeedbackInteractionTrace, *carried)
+    told.setdefault("feedback_incorporated", canonical.success is True)
+    messages = []
+    for step in canonical.steps:
+        source, marked = SPEAKERS.get(signs.role_of(step), "system"), step.metadata.get("is_feedback") is True
+        metadata = {**step.metadata, "agent": step.agent}
+        messages.append(FeedbackMessage(source, step.content, marked, step.timestamp, metadata))
+    whole = (canonical.goal, tuple(messages), canonical.outcome)
+    return FeedbackInteractionTrace(*whole, framework=canonical.framework, metadata=canonical.metadata, **told)
+
+
+def read(trace: FeedbackInteractionTrace) -> Reading:
+    """The task and how it ended, then the messages, each as feedback, a reply to it, or what its source is."""
+    facts = [("task", trace.task), ("outcome", trace.outcome)]
+    facts.append(("feedback incorporated", "yes" if trace.feedback_incorporated else "no"))
+    named = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
+    facts += [(name, value) for name, value in named if value]
+    return Reading(tuple(facts), tuple(_steps(trace)))
+
+
+def _steps(trace: FeedbackInteractionTrace) -> Iterator[Step]:
+    marked = any(message.is_feedback for message in trace.messages)
+    giver, worked = None, False
+    for message in trace.messages:
+        who = str(message.metadata.get("agent") or message.source)
+        # Feedback is about something done before, and nobody gives it on a reply that answers feedback to oneself.
+        given = message.is_feedback or (
+            not marked
+            and worked
+            and message.source != "system"
+            and (giver is None or who == giver or message.source == "user")
+            and texts.FEEDBACK.search(message.content) is not None
+        )
+        kind: str = message.source
+        if given:
+            kind, giver = "feedback", who
+        elif message.source == "user":
+            giver = None
+        elif message.source == "agent":
+            kind = "reply" if giver is not None and who != giver else "agent"
+        worked = worked or message.source == "agent"
+        yield Step(who, kind, message.content)
+
+
+def preconditions(trace: FeedbackInteractionTrace) -> Iterable[Fault]:
+    """Somebody said something."""
+    if not trace.messages:
+        yield Fault("/messages", "must not be empty")
+
+
+def signals(trace: FeedbackInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
+    """Words of replies and the order of messages; a signal is named after the failure mode that it speaks for."""
+    return signs.strongest(texts.by_course(reading, signs.find(reading, texts.RULES), trace.feedback_incorporated))
+
+
+def strengths(case: Case[FeedbackInteractionTrace]) -> dict[str, float]:
+    """How strongly the signals show each trigger; feedback that came to nothing bears out what was seen."""
+    told = signs.weigh(signs.under(case.signals, LABEL_OF), TRIGGERS)
+    lost = 0.0 if case.trace.feedback_incorporated else 0.2
+    return {trigger: round(1 - (1 - seen) * (1 - lost), 4) if seen else 0.0 for trigger, seen in told.items()}
+
+
+def intake_of(scores: Mapping[str, float], incorporated: bool) -> Intake:
+    """What becomes of feedback."""
+    most = max(scores.values())
+    if incorporated and most <= 0.3:
+        return "absorbs-feedback"
+    return "feedback-rejecting" if most >= 0.6 else "trigger-prone"
+
+
+def profile_of(scores: Mapping[str, float], incorporated: bool) -> Profile:
+    """The contract's rules; the first that holds."""
+    intake, dominant = intake_of(scores, incorporated), signs.leading(scores)
+    if intake == "absorbs-feedback":
+        return "absorbing_baseline"
+    if sum(score >= 0.6 for score in scores.values()) >= 2:
+        return "multi_triggered_resistant"
+    if intake == "feedback-rejecting":
+        return REJECTING[dominant]
+    if incorporated and max(scores.values()) >= 0.4:
+        return "performative_acknowledgement"
+    if dominant in ("truth", "relationship") and scores[dominant] >= 0.5:
+        return "deflection_pattern"
+    return "indeterminate"
+
+
+def assess_offline(case: Case[FeedbackInteractionTrace]) -> FeedbackTriggerDetection:
+    """From the signals alone."""
+    told = signs.assessed(case, LABEL_OF, strengths(case), "No reply to feedback shows the {label} trigger.")
+    return _detection(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), happened(case))
+
+
+class TriggersAnswer(Answer, frozen=True):
+    """The three triggers."""
+
+    triggers: tuple[texts.TriggerFinding, ...]
+
+
+class QuickAnswer(TriggersAnswer, frozen=True):
+    """All in one call."""
+
+    interventions: tuple[FeedbackIntervention, ...]
+
+
+class InterventionsAnswer(Answer, frozen=True):
+    """What to change."""
+
+    interventions: tuple[FeedbackIntervention, ...]
+
+
+class EventsAnswer(Answer, frozen=True):
+    """What is counted in the audits."""
+
+    events: tuple[texts.Happening, ...]
+
+
+def triggered(case: Case[Any], answers: Answers) -> bool:
+    """Nothing is to be changed where no trigger shows."""
+    return max((one.score for one in answers["triggers"].triggers), default=0.0) >= signs.SHOWS
+
+
+def ask_interventions(case: Case[Any], answers: Answers) -> str:
+    """The task, with the triggers as scored."""
+    found = answers["triggers"].triggers
+    scores: dict[str, float]
+    scores = {name: max((one.score for one in found if one.trigger == name), default=0.0) for name in TRIGGERS}
+    told = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
+    return texts.ASK_SCORED.format(scores=told, dominant=signs.leading(scores)) + texts.ASK_INTERVENTIONS
+
+
+SCORING = Pass("triggers", TriggersAnswer, lambda case, answers: texts.ASK_TRIGGERS)
+CHANGING = Pass("interventions", InterventionsAnswer, ask_interventions, triggered)
+COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_AUDIT)
+PASSES: dict[Mode, tuple[Pass, ...]] = {
+    "quick": (
+        Pass("triggers", QuickAnswer, lambda case, answers: f"{texts.ASK_TRIGGERS}\n\n{texts.ASK_INTERVENTIONS}"),
+    ),
+    "standard": (SCORING, CHANGING),
+    "forensic": (SCORING, COUNTING, CHANGING),
+}
+
+
+def conclude(case: Case[FeedbackInteractionTrace], answers: Answers) -> FeedbackTriggerDetection:
+    """Scores as far as quotations bear them out; a trigger without a finding does not show."""
+    shown = strengths(case)
+    told: dict[str, signs.Judged] = {}
+    for name in TRIGGERS:
+        found = ((o.score, o.explanation, o.evidence) for o in answers["triggers"].triggers if o.trigger == name)
+        own = signs.judge(case, found, shown[name])
+        # Signals of a trigger that the model did not see are taken back: words can mislead a rule.
+        seen = [one for one in case.signals if LABEL_OF[one.name] == name and own.score >= 0.1]
+        told[name] = msgspec.structs.replace(own, proofs=(*own.proofs, *signs.proofs(case, seen)))
+    proposed = getattr(answers.get("interventions", answers["triggers"]), "interventions", ())
+    sure = 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())
+    events = talk.counted(case, answers["events"].events) if "events" in answers else happened(case)
+    return _detection(case, told, proposed, round(min(0.9, sure), 2), events)
+
+
+def _detection(
+    case: Case[FeedbackInteractionTrace],
+    told: Mapping[str, signs.Judged],
+    proposed: Iterable[FeedbackIntervention],
+    confidence: float,
+    events: Mapping[str, int],
+) -> FeedbackTriggerDetection:
+    trace, scores = case.trace, {name: own.score for name, own in told.items()}
+    profile, dominant = profile_of(scores, trace.feedback_incorporated), signs.leading(scores)
+    interventions: tuple[FeedbackIntervention, ...] = ()
+    if dominant != "none-observed":
+        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+        kept = (one for one in proposed if scores[one.target_trigger] >= 0.1)
+        interventions = signs.adopted(kept, texts.COMPOSITION, composed) or talk.advised(
+            FeedbackIntervention, case.signals, texts.ADVICE, {name for name in TRIGGERS if scores[name] >= signs.SHOWS}
+        )
+    pairs = [(one.target_trigger, one.intervention_type) for one in interventions]
+    payload = {"trigger_scores": scores, "dominant_trigger": dominant}
+    ranked = sorted(told.values(), key=lambda own: -own.score)
+    return FeedbackTriggerDetection(
+        cast("Dominant", dominant),
+        scores,
+        tuple(
+            TriggerScore(name, own.score, signs.gravity(own.score), own.explanation, own.quotes[:6], confidence)
+            for name, own in ((name, told[name]) for name in TRIGGERS)
+        ),
+        interventions,
+        intake_of(scores, trace.feedback_incorporated),
+        trace.agent_id,
+        trace.model_name,
+        trace.feedback_incorporated,
+        banded(max(scores.values()), signs.BANDS),
+        profile,
+        **(audits_of(events) if case.mode == "forensic" else {}),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
+        evidence=signs.each_once(proof for own in ranked for proof in own.proofs),
+        confidence=confidence,
+    )
+
+
+def happened(case: Case[FeedbackInteractionTrace]) -> Mapping[str, int]:
+    """The events of the audits as signals and words show them."""
+    seen = Counter(one.name for one in case.signals)
+    replies = [step.content for step in case.reading.steps if step.kind == "reply"]
+    giver = seen["source_dismissal"] + seen["tone_redirect"] + seen["low_trust_default"]
+    return {
+        "deflection": seen["tone_redirect"] + seen["source_dismissal"],
+        "repetition": seen["restate_original"],
+        "justification": seen["defensive_argument"] + seen["rule_citation"] + seen["defensive_self_statement"],
+        "concession": sum(texts.CONCEDED.search(text) is not None for text in replies),
+        "attack": giver,
+        "engagement": sum(texts.ENGAGED.search(text) is not None for text in replies),
+    }
+
+
+def audits_of(events: Mapping[str, int]) -> dict[str, Any]:
+    """The two audits; every estimate is a share of what was counted."""
+    d, r, j, c, a, e = (events.get(kind, 0) for kind in get_args(texts.EventKind))
+    kept_out = d + r + j
+    return {
+        "defense_pattern_audit": DefensePatternAudit(
+            d, r, j, c, round(kept_out / max(1, kept_out + c), 4), f"{kept_out} defences beside {c} concessions."
+        ),
+        "source_attribution_audit": SourceAttributionAudit(
+            a, e, round(a / max(1, a + e), 4), f"The giver was answered {a} times, the point {e} times."
+        ),
+    }
+
+
+PATTERN = Pattern(
+    name="feedback_triggers", number=22, friendly="Stone-Heen Feedback Triggers", group="Module 2 / Team",
+    summary="Finds what keeps an agent from taking feedback in: doubt of the content, of its giver, or of itself.",
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=FeedbackInteractionTrace, detection=FeedbackTriggerDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
+    playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION, non_blank=("outcome", "task"),
+    preconditions=preconditions)  # fmt: skip
