@@ -68,12 +68,12 @@ BROKEN_CALLS = run(
     "Nothing was imported",
     False,
     ("agent", "thought", "I will upload the file."),
-    TraceStep("agent", "tool_call", 'crm.upload(path="/tmp/customer.csv")', tool="crm.upload"),
-    TraceStep("crm", "tool_result", "No such file: /tmp/customer.csv", metadata={"status": "error"}),
-    TraceStep("agent", "tool_call", 'crm.upload(path="/tmp/customer.csv")', tool="crm.upload"),
-    TraceStep("crm", "tool_result", "No such file: /tmp/customer.csv", metadata={"status": "error"}),
-    TraceStep("agent", "tool_call", 'crm.upload(path="/tmp/customer.csv")', tool="crm.upload"),
-    TraceStep("crm", "tool_result", "No such file: /tmp/customer.csv", metadata={"status": "error"}),
+    TraceStep("agent", "tool_call", 'crm.upload(path="/data/customer.csv")', tool="crm.upload"),
+    TraceStep("crm", "tool_result", "No such file: /data/customer.csv", metadata={"status": "error"}),
+    TraceStep("agent", "tool_call", 'crm.upload(path="/data/customer.csv")', tool="crm.upload"),
+    TraceStep("crm", "tool_result", "No such file: /data/customer.csv", metadata={"status": "error"}),
+    TraceStep("agent", "tool_call", 'crm.upload(path="/data/customer.csv")', tool="crm.upload"),
+    TraceStep("crm", "tool_result", "No such file: /data/customer.csv", metadata={"status": "error"}),
     ("agent", "message", "Therefore the import is done."),
 )
 OTHER_TASK = run(
@@ -170,7 +170,7 @@ def test_steps_without_a_moment_are_a_second_apart() -> None:
 def test_reading_keeps_the_steps_as_they_are() -> None:
     reading = PATTERN.read(BROKEN_CALLS)
     assert [step.agent for step in reading.steps] == ["agent", "agent", "crm", "agent", "crm", "agent", "crm", "agent"]
-    assert reading.steps[1].content == 'crm.upload(path="/tmp/customer.csv")'
+    assert reading.steps[1].content == 'crm.upload(path="/data/customer.csv")'
     assert BROKEN_CALLS.steps[1].metadata == {"agent": "agent", "tool": "crm.upload"}
     assert ("success", "no") in reading.facts
 
