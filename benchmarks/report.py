@@ -29,9 +29,10 @@ rounds.
 
 {guards}
 
-Several guards are measured together; where one of them fails, they are measured again, for longer, up to twice. The
-asyncio runtime is held against a bare server that sends a shorter answer than ours; under hypercorn, where h11
-writes our header fields too, the bare app sends the same answer. The rows against the shorter one are below.
+Several guards are measured together; where one of them fails, they are measured again, for longer, up to three
+times. The asyncio runtime is held against a bare server that sends a shorter answer than ours; under hypercorn,
+where h11 writes our header fields too, the bare app sends the same answer. The rows against the shorter one are
+below.
 
 ## An exchange, in microseconds
 
