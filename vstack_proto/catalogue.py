@@ -46,10 +46,9 @@ class Catalogue:
         Raises:
             RemoteProtocolError: 404 ``unknown_pattern``, with the nearest names.
         """
-        try:
-            return self.patterns[name]
-        except KeyError:
-            pass
+        pattern = self.patterns.get(name)
+        if pattern is not None:
+            return pattern
         near = difflib.get_close_matches(name[:100], self.patterns, n=3, cutoff=0.5)
         hint = f"; did you mean {', '.join(near)}?" if near else "; GET /v1/patterns lists them"
         raise RemoteProtocolError(404, "unknown_pattern", f"no pattern is named {name[:100]!r}{hint}", nearest=near)
