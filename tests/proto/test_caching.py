@@ -211,3 +211,10 @@ def test_no_order_of_calls_breaks_a_bound(calls: list[tuple], entries: int, size
         assert len(cache) <= entries
         assert 0 <= cache.size_bytes <= size
         assert (cache.size_bytes == 0) == (len(cache) == 0)
+
+
+def test_a_large_body_has_the_key_that_its_bytes_have() -> None:
+    large = b"x" * 100_000
+    keys = [alias_key("/v1/analyze/aar", body, "me") for body in (large, large + b"x", large[:16_384], large[:16_385])]
+    assert len(set(keys)) == 4
+    assert keys[0] == alias_key("/v1/analyze/aar", bytes(bytearray(large)), "me")
