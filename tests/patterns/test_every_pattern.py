@@ -176,6 +176,20 @@ def test_a_healthy_team_is_left_alone(name: str) -> None:
     detection = kit.offline(PATTERNS[name], trace)
     if hasattr(detection, "severity"):
         assert detection.severity in ("none", "trace"), (detection.severity, detection.evidence)
+    else:
+        # Two patterns have no severity of the whole: then that of each of their parts counts.
+        found = severities(msgspec.to_builtins(detection))
+        assert found
+        assert set(found) <= {"none", "trace"}, detection
+        assert not detection.interventions
+
+
+def severities(value: Any) -> list[str]:
+    """Every ``severity`` in a detection, at any depth."""
+    if isinstance(value, dict):
+        own = [value["severity"]] if isinstance(value.get("severity"), str) else []
+        return own + [one for item in value.values() for one in severities(item)]
+    return [one for item in value for one in severities(item)] if isinstance(value, list | tuple) else []
 
 
 def _said(agent: str, content: str, kind: str = "message", tool: str | None = None) -> TraceStep:

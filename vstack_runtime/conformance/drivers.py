@@ -127,7 +127,7 @@ def _tasks() -> set[str]:
     try:
         return {task.get_name() for task in asyncio.all_tasks()}
     except RuntimeError:
-        pass
+        pass  # no asyncio loop runs here: it is trio's tasks that count
     found, roots = set(), [trio.lowlevel.current_root_task()]
     while roots:
         task = roots.pop()
