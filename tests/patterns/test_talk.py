@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vstack_proto.patterns import talk
 from vstack_proto.patterns.common import Case, Evidence, Reading, Signal, Step
+from vstack_proto.patterns.signs import Judged
 
 
 def case_of(*said: tuple[str, str], signals: tuple[Signal, ...] = ()) -> Case[Any]:
@@ -46,6 +47,35 @@ def test_events_stand_once() -> None:
     said = [talk.Happening(kind, step, "c", quote) for kind, step, quote in told]
     assert talk.counted(case, said) == {"a": 2, "b": 1}
     assert case.grounding.dropped == 2
+
+
+JUDGED = {"a": Judged(0.6, "Seen.", ()), "b": Judged(0.4, "Seen.", ())}
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "quote", "left", "proofs"),
+    [
+        ("a", 0.2, "I checked", {"a": 0.2, "b": 0.4}, 1),
+        ("a", 0.8, "I checked", {"a": 0.6, "b": 0.4}, 0),
+        ("b", 0.0, "not said", {"a": 0.6, "b": 0.4}, 0),
+    ],
+)
+def test_an_objection_that_stands_lowers_a_score_and_never_raises_one(
+    label: str, score: float, quote: str, left: dict[str, float], proofs: int
+) -> None:
+    case = case_of(("agent", "I checked it twice"))
+    objection = talk.Objection(label, score, "It was checked.", (Evidence("c", (0,), quote),))
+    told, against = talk.contested(case, JUDGED, [objection])
+    assert {name: one.score for name, one in told.items()} == left
+    assert len(against) == proofs
+    assert [name for name, one in told.items() if "Against it: It was checked." in one.explanation] == ["a"] * proofs
+    assert case.grounding.cited == 1
+
+
+def test_a_look_aside_counts_nothing() -> None:
+    case = case_of(("agent", "I checked it twice"))
+    assert case.aside().quoted("checked", (0,)) is not None
+    assert case.grounding.cited == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["up", "down"]), st.floats(0, 1)), max_size=8))

@@ -172,6 +172,10 @@ class Case(Generic[T]):
         self._cited = 0
         self._verified = 0
 
+    def aside(self) -> Case[T]:
+        """The same case with a ledger of its own: quotations looked up between two passes are not counted."""
+        return Case(self.trace, self.reading, self.signals, self.mode)
+
     @property
     def grounding(self) -> Grounding:
         """What ``quoted`` and ``ground`` have counted so far."""

@@ -253,8 +253,7 @@ FIGURE = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    judged = _judged(case.aside(), answers)
     return {label: one.score for label, one in judged.items()}
 
 

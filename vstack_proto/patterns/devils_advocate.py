@@ -273,8 +273,7 @@ def _free(
 
 
 def _look(case: Case[Any], answers: Answers) -> Standing:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    return standing_of(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    return standing_of(case.aside(), answers)
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:

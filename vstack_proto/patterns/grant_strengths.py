@@ -216,8 +216,7 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
 
 
 def _apart(case: Case[Any]) -> Case[Any]:
-    # Asking must not count quotations: the ledger of such a look is thrown away.
-    return Case(case.trace, case.reading, case.signals, case.mode)
+    return case.aside()
 
 
 def _harm(case: Case[AgentBehaviorTrace], answers: Answers) -> tuple[Gravity, tuple[Evidence, ...]]:

@@ -208,8 +208,7 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
 
 
 def _placed(case: Case[Any], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    judged = _judged(case.aside(), answers)
     return {factor: one.score for factor, one in judged.items()}
 
 

@@ -289,7 +289,7 @@ def held_by_model(case: Case[AgentSelfReportTrace], answers: Answers) -> Held:
 
 def held_so_far(case: Case[AgentSelfReportTrace], answers: Answers) -> Held:
     """The window between two passes; quotations are counted in the conclusion and not here."""
-    return held_by_model(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    return held_by_model(case.aside(), answers)
 
 
 def is_closed(case: Case[AgentSelfReportTrace], answers: Answers) -> bool:

@@ -306,7 +306,7 @@ def rows_of(case: Case[AgentFailureTrace], answers: Answers) -> tuple[Rows, tupl
 
 def held_so_far(case: Case[AgentFailureTrace], answers: Answers) -> Rows:
     """The loci between two passes; quotations are counted in the conclusion and not here."""
-    return rows_of(Case(case.trace, case.reading, case.signals, case.mode), answers)[0]
+    return rows_of(case.aside(), answers)[0]
 
 
 def points_somewhere(case: Case[AgentFailureTrace], answers: Answers) -> bool:

@@ -259,7 +259,7 @@ def _judged(
 
 def _fits(case: Case[OrgStructureTrace], answers: Answers) -> dict[str, fit.Fit]:
     """The fits between passes; quotations are counted in the conclusion and not here."""
-    look = Case(case.trace, case.reading, case.signals, case.mode)
+    look = case.aside()
     return _judged(look, answers, survey(case.trace.agents))[0]
 
 

@@ -278,7 +278,7 @@ def _judged(
 
 def _fits(case: Case[AgentRobbinsTrace], answers: Answers) -> Fits:
     """The fits between passes; quotations are counted in the conclusion and not here."""
-    look = Case(case.trace, case.reading, case.signals, case.mode)
+    look = case.aside()
     return _judged(look, answers, _targets(look, answers)[0])[0]
 
 
@@ -288,7 +288,7 @@ def misfits(case: Case[AgentRobbinsTrace], answers: Answers) -> bool:
 
 
 def _wanted(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
-    targets = _targets(Case(case.trace, case.reading, case.signals, case.mode), answers)[0]
+    targets = _targets(case.aside(), answers)[0]
     return ", ".join(f"{label} {target:g}" for label, target in targets.items())
 
 

@@ -294,7 +294,7 @@ def _told(case: Case[AgentCultureTrace], layer: Layer) -> str:
 
 def _scored(case: Case[AgentCultureTrace], answers: Answers) -> tuple[dict[str, float], float]:
     """Gaps and alignment between passes; quotations are counted in the conclusion and not here."""
-    gaps, layers = _audit(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    gaps, layers = _audit(case.aside(), answers)
     scores = {pair: one.score for pair, one in gaps.items()}
     return scores, alignment_of(scores, (one.coherence_score for one, _ in layers.values()))
 

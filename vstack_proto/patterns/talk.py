@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from vstack_proto.patterns.common import Case, Count, Effort, Evidence, Level, Reading, Risk, Signal, Step
+from vstack_proto.patterns.common import Case, Count, Effort, Evidence, Level, Reading, Risk, Share, Signal, Step
 from vstack_proto.patterns.signs import (
     Chosen,
     Judged,
@@ -153,6 +153,38 @@ def stood(case: Case[Any], told: Iterable[Happening[K]]) -> tuple[tuple[K, int, 
 def counted(case: Case[Any], told: Iterable[Happening[K]]) -> Mapping[str, int]:
     """How many events of each kind stand in their step, each counted once."""
     return Counter(kind for kind, _, _ in stood(case, told))
+
+
+class Objection(msgspec.Struct, Generic[K], frozen=True, forbid_unknown_fields=True):
+    """What speaks against the score of one label, and how much of the score is left."""
+
+    label: K
+    score: Share
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+
+def contested(
+    case: Case[Any], told: Mapping[str, Judged], objections: Iterable[Objection[Any]]
+) -> tuple[dict[str, Judged], tuple[Evidence, ...]]:
+    """Findings after somebody has spoken against them: an objection that stands lowers a score, and never raises one.
+
+    Args:
+        case: Where quotations are looked up and counted.
+        told: What was found of each label.
+        objections: Without a quotation that stands they change nothing.
+
+    Returns:
+        The findings, each lowered one with the reason behind its explanation; and the evidence of those objections.
+    """
+    left, against = dict(told), list[Evidence]()
+    for one in objections:
+        own, stands = left[one.label], case.ground(one.evidence)
+        if stands and one.score < own.score:
+            said = f"{own.explanation} Against it: {one.reason.strip()}".strip()
+            left[one.label] = msgspec.structs.replace(own, score=one.score, explanation=said)
+            against += stands
+    return left, tuple(against)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

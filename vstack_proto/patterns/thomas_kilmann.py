@@ -207,8 +207,7 @@ def _judged(case: Case[Any], answers: Answers) -> tuple[dict[str, signs.Judged],
 
 
 def _look(case: Case[Any], answers: Answers) -> Stance:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    return _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)[1]
+    return _judged(case.aside(), answers)[1]
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
