@@ -13,20 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.glaser_conversation import (
-    PATTERN,
+from vstack_proto.patterns.glaser_conversation import PATTERN, ConversationTrace, ConversationTurn, profile_of
+from vstack_proto.patterns.glaser_conversation_passes import (
     STATES,
-    ConversationTrace,
-    ConversationTurn,
+    EffectsAnswer,
     EventsAnswer,
     InterventionsAnswer,
     QuickAnswer,
+    StateFinding,
     StatesAnswer,
     SteeringIntervention,
+    borne,
     dominant_of,
-    profile_of,
 )
-from vstack_proto.patterns.glaser_conversation_texts import StateFinding
 from vstack_proto.patterns.talk import Happening
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
@@ -164,6 +163,12 @@ EVENTS: tuple[Happening[Any], ...] = (
     Happening("loaded_term", 0, "c", "not said"),
     Happening("level_iii", 3, "c", "Could both be sent"),
 )
+# The second is the agent's own turn and the third stands nowhere: neither is a listener's.
+EFFECTS: tuple[Happening[Any], ...] = (
+    Happening("closed", 1, "answers step 0", "what would break for you?"),
+    Happening("opened", 4, "answers step 3", "Fine."),
+    Happening("opened", 3, "answers step 2", "words of nobody"),
+)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +181,7 @@ EVENTS: tuple[Happening[Any], ...] = (
             {
                 "states": StatesAnswer(FOUND, "level_ii"),
                 "events": EventsAnswer(EVENTS),
+                "effects": EffectsAnswer(EFFECTS),
                 "interventions": InterventionsAnswer(CHANGES),
             },
         ),
@@ -203,6 +209,28 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
         assert found.level_transition_audit is not None
         assert (found.trigger_inventory.cortisol_trigger_count, found.trigger_inventory.loaded_terms) == (1, ())
         assert found.level_transition_audit.level_iii_turn_count >= 1
+        assert "Of the answers 1 closed, 0 opened, 0 went on unmoved." in found.trigger_inventory.explanation
+        assert "What the agent said closed the other" in [one.claim for one in found.evidence]
+
+
+def test_half_of_a_state_is_what_the_words_did_to_the_listener() -> None:
+    case = kit.case_of(PATTERN, HARSH, "forensic")
+    unmoved: Happening[Any] = Happening("unmoved", 1, "answers step 0", "Our clients parse strings")
+    answers = {"states": StatesAnswer(FOUND, "level_ii"), "effects": EffectsAnswer((EFFECTS[0], unmoved))}
+    assert PATTERN.conclude(case, answers).states[0].score == round(0.65 * 0.75, 4)
+    answers["effects"] = EffectsAnswer((unmoved,))
+    assert PATTERN.conclude(case, answers).states[0].score == round(0.65 * 0.5, 4)
+    effects = PATTERN.passes["forensic"][2]
+    alone = kit.case_of(PATTERN, talk(("user", "Which port?"), ("agent", "You must read the manual.")))
+    assert effects.wanted(case, answers)
+    assert not effects.wanted(alone, answers)
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 3), st.lists(st.sampled_from(["closed", "opened", "unmoved"])))
+def test_effects_never_raise_a_state(scores: tuple[float, ...], effects: Any) -> None:
+    told: dict[str, float] = dict(zip(STATES, scores, strict=True))
+    felt = borne(told, effects)
+    assert all(0.5 * told[state] - 1e-3 <= felt[state] <= told[state] + 1e-3 for state in STATES)
 
 
 def test_trust_building_asks_no_second_call() -> None:

@@ -9,16 +9,13 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from vstack_proto.patterns import common, signs, talk
+from vstack_proto.patterns import glaser_conversation_passes as passes
+from vstack_proto.patterns import glaser_conversation_signs as rules
 from vstack_proto.patterns import glaser_conversation_texts as texts
-from vstack_proto.patterns.common import Answer, Answers, Case, Count, Detection, Evidence, Mode, Pass, Share, Signal
-from vstack_proto.patterns.glaser_conversation_texts import (
-    CLOSES,
-    LABEL_OF,
-    Kind,
-    Level,
-    State,
-    SteeringPlaybook,
-)
+from vstack_proto.patterns.common import Answers, Case, Count, Detection, Evidence, Share, Signal
+from vstack_proto.patterns.glaser_conversation_passes import PASSES, STATES, SteeringIntervention, dominant_of, findings
+from vstack_proto.patterns.glaser_conversation_signs import CLOSES, LABEL_OF
+from vstack_proto.patterns.glaser_conversation_texts import Level, State, SteeringPlaybook
 from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
@@ -27,7 +24,6 @@ SOURCES = (
     common.Source("Stone, D.; Heen, S.", "2014", "Thanks for the Feedback"),
 )
 
-STATES: tuple[State, ...] = get_args(State)
 LEVELS: tuple[Level, ...] = get_args(Level)
 Speaker = Literal["agent", "user", "other_agent"]
 Steering = Literal["trust-building", "neutral", "trust-eroding"]
@@ -70,21 +66,6 @@ class StateEvidence(msgspec.Struct, frozen=True):
     explanation: str
     triggers: tuple[str, ...] = ()
     confidence: Share = 0.5
-
-
-class SteeringIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to say otherwise; what a model proposes has the same shape."""
-
-    target_state: Literal["oxytocin", "neutral"]
-    intervention_type: Kind
-    description: str
-    original_phrasing: str = ""
-    suggested_phrasing: str = ""
-    estimated_impact: common.Level = "medium"
-    rationale: str = ""
-    effort_estimate: common.Effort = "1d"
-    risk: common.Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class Quoted(Detection, frozen=True, kw_only=True, rename={"evidence": "quotations"}):
@@ -152,8 +133,8 @@ def read(trace: ConversationTrace) -> common.Reading:
 
 def signals(trace: ConversationTrace, reading: common.Reading) -> tuple[Signal, ...]:
     """Triggers in the agent's turns, by words and by order; a signal is named after its failure mode or its virtue."""
-    found = signs.find(reading, texts.RULES)
-    return signs.strongest((*found, *texts.by_course(reading, found)))
+    found = signs.find(reading, rules.RULES)
+    return signs.strongest((*found, *rules.by_course(reading, found)))
 
 
 def states_of(case: Case[ConversationTrace]) -> dict[str, float]:
@@ -161,11 +142,6 @@ def states_of(case: Case[ConversationTrace]) -> dict[str, float]:
     shown = signs.weigh(signs.under(case.signals, LABEL_OF), ("cortisol", "oxytocin"))
     neutral = round((1 - shown["cortisol"]) * (1 - shown["oxytocin"]), 4)
     return {"cortisol": shown["cortisol"], "neutral": neutral, "oxytocin": shown["oxytocin"]}
-
-
-def dominant_of(scores: Mapping[str, float]) -> State:
-    """The state with the highest score, the first of equals; neutral where all are 0."""
-    return max(STATES, key=lambda state: scores[state]) if any(scores.values()) else "neutral"
 
 
 STEERING: dict[State, Steering] = {"oxytocin": "trust-building", "neutral": "neutral", "cortisol": "trust-eroding"}
@@ -195,7 +171,7 @@ def profile_of(scores: Mapping[str, float], level: Level, triggers: Iterable[str
 def levels_of(case: Case[ConversationTrace], speakers: tuple[str, ...] = get_args(Speaker)) -> dict[int, Level]:
     """The level of each turn of these speakers by its words."""
     spoken = ((number, step) for number, step in enumerate(case.reading.steps) if step.kind in speakers)
-    return {number: texts.level_of(step) for number, step in spoken}
+    return {number: rules.level_of(step) for number, step in spoken}
 
 
 def main_level(case: Case[ConversationTrace]) -> Level:
@@ -209,75 +185,28 @@ def assess_offline(case: Case[ConversationTrace]) -> SteeringDetection:
     told = signs.assessed(
         case, LABEL_OF, states_of(case), "Nothing in the agent's turns is a trigger of the state {label}."
     )
-    named = {state: [texts.NAMES[one.name] for one in case.signals if LABEL_OF[one.name] == state] for state in STATES}
+    named = {state: [rules.NAMES[one.name] for one in case.signals if LABEL_OF[one.name] == state] for state in STATES}
     sure = signs.confidence(case.signals, len(case.reading.steps))
     return _detection(case, told, named, main_level(case), (), sure, happened(case))
-
-
-class StatesAnswer(Answer, frozen=True):
-    """The three states, and the level."""
-
-    states: tuple[texts.StateFinding, ...]
-    conversation_level: Level
-
-
-class QuickAnswer(StatesAnswer, frozen=True):
-    """All in one call."""
-
-    interventions: tuple[SteeringIntervention, ...]
-
-
-class InterventionsAnswer(Answer, frozen=True):
-    """What to say instead."""
-
-    interventions: tuple[SteeringIntervention, ...]
-
-
-class EventsAnswer(Answer, frozen=True):
-    """What is counted in the audits."""
-
-    events: tuple[talk.Happening[texts.EventKind], ...]
-
-
-def findings(answers: Answers) -> list[talk.Finding]:
-    """What the model found of each state."""
-    return [(one.state, one.score, one.explanation, one.evidence) for one in answers["states"].states]
-
-
-def as_told(answers: Answers) -> dict[str, float]:
-    """The scores of an answer before its quotations are looked up."""
-    return talk.highest(findings(answers), STATES)
-
-
-SCORING = Pass("states", StatesAnswer, lambda case, answers: texts.ASK_STATES)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_EVENTS)
-CHANGING = Pass(
-    "interventions",
-    InterventionsAnswer,
-    lambda case, answers: texts.ASK_SCORED.format(**as_told(answers)) + texts.ASK_INTERVENTIONS,
-    lambda case, answers: dominant_of(as_told(answers)) != "oxytocin",
-)
-PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("states", QuickAnswer, lambda case, answers: f"{texts.ASK_STATES}\n\n{texts.ASK_INTERVENTIONS}"),),
-    "standard": (SCORING, CHANGING),
-    "forensic": (SCORING, COUNTING, CHANGING),
-}
 
 
 def conclude(case: Case[ConversationTrace], answers: Answers) -> SteeringDetection:
     """Scores as far as quotations bear them out; state and steering follow from the scores."""
     answer = answers["states"]
     told = talk.heard(case, findings(answers), LABEL_OF, states_of(case), floor=0.1)
+    effects = passes.effects_of(case, answers)
+    felt = passes.borne({state: one.score for state, one in told.items()}, [effect for effect, _, _ in effects])
+    told = {state: msgspec.structs.replace(one, score=felt[state]) for state, one in told.items()}
     # Triggers are words for what is quoted: without a quotation that stands there is nothing to name.
     named = {state: [name for one in answer.states if one.state == state for name in one.triggers] for state in STATES}
     named = {state: names if told[state].proofs else [] for state, names in named.items()}
     proposed = getattr(answers.get("interventions", answer), "interventions", ())
-    sure = round(min(0.9, 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())), 2)
+    sure = round(min(0.9, 0.5 + 0.05 * (len(effects) + sum(len(one.proofs) for one in told.values()))), 2)
     marks = talk.stood(case, answers["events"].events) if "events" in answers else happened(case)
-    return _detection(case, told, named, answer.conversation_level, proposed, sure, marks)
+    return _detection(case, told, named, answer.conversation_level, proposed, sure, (*marks, *effects))
 
 
-Mark = tuple[texts.EventKind, int, str]
+Mark = tuple[passes.EventKind | passes.Effect, int, str]
 """An event that is counted: its kind, its step, its words."""
 
 
@@ -290,13 +219,13 @@ def happened(case: Case[ConversationTrace]) -> tuple[Mark, ...]:
         if one.name == "open_question":
             marks.append(("open_question", step, one.quote))
         elif one.name == "loaded_language":
-            marks += [("loaded_term", step, term) for term in texts.LOADED.findall(case.reading.steps[step].content)]
+            marks += [("loaded_term", step, term) for term in rules.LOADED.findall(case.reading.steps[step].content)]
     return tuple(marks)
 
 
 def audits_of(case: Case[ConversationTrace], marks: Iterable[Mark]) -> dict[str, Any]:
     """Both audits, counted; the inventory leans where one kind has more than twice the other."""
-    words: dict[str, list[str]] = {kind: [] for kind in get_args(texts.EventKind)}
+    words: dict[str, list[str]] = {kind: [] for kind in (*get_args(passes.EventKind), *get_args(passes.Effect))}
     levels = levels_of(case)
     for kind, step, quote in marks:
         words[kind].append(quote)
@@ -311,6 +240,8 @@ def audits_of(case: Case[ConversationTrace], marks: Iterable[Mark]) -> dict[str,
     if closing > 2 * opening or opening > 2 * closing:
         heavy = "cortisol_heavy" if closing > opening else "oxytocin_heavy"
     told, said = f"{closing} close the other down, {opening} open it up.", f"{changes} changes in {len(order)} turns."
+    if any(felt := [len(words[effect]) for effect in get_args(passes.Effect)]):
+        told += " Of the answers {} closed, {} opened, {} went on unmoved.".format(*felt)
     i, ii, iii = (order.count(level) for level in LEVELS)
     return {
         "trigger_inventory": texts.TriggerInventory(closing, opening, terms, asked, heavy, told),
@@ -354,7 +285,7 @@ def _detection(
     level: Level,
     proposed: Iterable[SteeringIntervention],
     confidence: float,
-    marks: Iterable[Mark],
+    marks: tuple[Mark, ...],
 ) -> SteeringDetection:
     trace, scores = case.trace, {state: own.score for state, own in told.items()}
     dominant, profile = dominant_of(scores), profile_of(scores, level, named["cortisol"])
@@ -366,6 +297,9 @@ def _detection(
     # An intervention's target is the state that it leads to; the playbooks of cortisol are for what it leads out of.
     wanted = [(one.target_state, one.intervention_type) for one in interventions]
     pairs = (pair if pair in texts.ATTACH else ("cortisol", pair[1]) for pair in wanted)
+    proofs = (proof for own in sorted(told.values(), key=lambda own: -own.score) for proof in own.proofs)
+    heard = (one for one in marks if one[0] in passes.SHOWN_BY.values())
+    reactions = (Evidence(f"What the agent said {effect} the other", (at,), quote) for effect, at, quote in heard)
     return SteeringDetection(
         dominant,
         level,
@@ -384,7 +318,7 @@ def _detection(
         **(audits_of(case, marks) if case.mode == "forensic" else {}),
         attached_playbooks=common.attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, dict(scores)),
-        evidence=signs.each_once(p for own in sorted(told.values(), key=lambda own: -own.score) for p in own.proofs),
+        evidence=signs.each_once((*proofs, *reactions)),
         confidence=confidence,
     )
 

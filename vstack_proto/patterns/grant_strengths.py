@@ -215,10 +215,6 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
     return talk.heard(case, found, STRENGTH_OF, shown, floor=0.1)
 
 
-def _apart(case: Case[Any]) -> Case[Any]:
-    return case.aside()
-
-
 def _harm(case: Case[AgentBehaviorTrace], answers: Answers) -> tuple[Gravity, tuple[Evidence, ...]]:
     """How grave the harm is: a model's word where the client saw harm or a quotation bears it out."""
     told: texts.StrengthsAnswer | None = answers.get("strengths")
@@ -230,19 +226,19 @@ def _harm(case: Case[AgentBehaviorTrace], answers: Answers) -> tuple[Gravity, tu
 
 def goes_too_far(case: Case[Any], answers: Answers) -> bool:
     """What is in bounds and did no harm needs no change."""
-    apart = _apart(case)
+    apart = case.aside()
     peak = max(one.score for one in _judged(apart, answers).values())
     return quality_of(peak) != "healthy" or _harm(apart, answers)[0] != "none"
 
 
 def harmed(case: Case[Any], answers: Answers) -> bool:
     """Without harm there is nothing to trace back."""
-    return bool(case.trace.harm_visible) or _harm(_apart(case), answers)[0] != "none"
+    return bool(case.trace.harm_visible) or _harm(case.aside(), answers)[0] != "none"
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given the scores."""
-    apart = _apart(case)
+    apart = case.aside()
     found = ", ".join(f"{label} {one.score:.2f}" for label, one in _judged(apart, answers).items())
     return texts.ASK_REMEDY.format(found=found, harm=_harm(apart, answers)[0]) + texts.ASK_CHANGES
 
