@@ -26,6 +26,8 @@ from vstack_proto.values import Failure, ModelRequest
 from vstack_runtime.scripted import least_answer
 
 AnyPattern = Pattern[Any, Any]
+# Five in one case: trust has three registers to audit, and the contract a call for each.
+CALLS = {"quick": 1, "standard": 2, "forensic": 4}
 INVENTED = "words that stand in no trace at all, zyx"
 
 
@@ -119,7 +121,7 @@ def test_a_model_that_makes_up_quotations(name: str, mode: Mode, which: str) -> 
     trace = kit.trace_of(pattern, kit.body(name, which))
     detection, asked = run(pattern, trace, mode)
     fits(pattern, detection)
-    assert len(asked) == detection["llm_calls"] <= {"quick": 1, "standard": 2, "forensic": 4}[mode]
+    assert len(asked) == detection["llm_calls"] <= CALLS[mode] + (name == "trust_triangle" and mode == "forensic")
     assert kit.misquotes(pattern, trace, msgspec.convert(detection, pattern.detection)) == []
     assert INVENTED not in json.dumps([item["quote"] for item in kit.proofs_of(detection)])
     # The trace goes in once, as the prefix that all passes share, and instructions repeat none of it.

@@ -14,7 +14,6 @@ from vstack_proto.patterns.mcallister_trust import (
     PATTERN,
     BalanceIntervention,
     DimensionsAnswer,
-    EventsAnswer,
     InterventionsAnswer,
     QuickAnswer,
     TrustConversationTrace,
@@ -24,7 +23,7 @@ from vstack_proto.patterns.mcallister_trust import (
     quality_of,
 )
 from vstack_proto.patterns.mcallister_trust_texts import DimensionFinding
-from vstack_proto.patterns.talk import Happening
+from vstack_proto.patterns.talk import Events, Happening
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 
@@ -151,10 +150,9 @@ FOUND = (finding("cognitive", 0.95, (1, "made up")), finding("affective", 0.3, (
 CHANGE = BalanceIntervention(
     "affective", "signal_care", description="Offer help", suggested_implementation="Say what you do"
 )
-EVENTS: tuple[Happening[Any], ...] = (
-    Happening("cited_source", 3, "c", "The manual says"),
-    Happening("care_lapse", 0, "c", "I am shaking"),
-    Happening("care_lapse", 0, "c", "nowhere"),
+COMPETENCE = Events((Happening[Any]("cited_source", 3, "c", "The manual says"),))
+CARE = Events(
+    (Happening[Any]("care_lapse", 0, "fear passed over", "Four years"), Happening("care_lapse", 0, "c", "nowhere"))
 )
 
 
@@ -167,7 +165,8 @@ EVENTS: tuple[Happening[Any], ...] = (
             "forensic",
             {
                 "dimensions": DimensionsAnswer(FOUND),
-                "events": EventsAnswer(EVENTS),
+                "competence": COMPETENCE,
+                "care": CARE,
                 "interventions": InterventionsAnswer((CHANGE,)),
             },
         ),
@@ -189,6 +188,9 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
         assert found.competence_audit is not None
         assert found.care_audit is not None
         assert (found.competence_audit.competence_estimate, found.care_audit.care_estimate) == (1.0, 0.0)
+        assert found.competence_audit.cited_source_count == 1
+        assert "fear passed over" in [one.claim for one in found.evidence]
+        assert [one.name for one in PATTERN.passes[mode]] == ["dimensions", "competence", "care", "interventions"]
 
 
 def test_balanced_trust_asks_no_second_call_and_a_missing_dimension_is_no_trust() -> None:

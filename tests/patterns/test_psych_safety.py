@@ -15,7 +15,6 @@ from vstack_proto.patterns.psych_safety import (
     BEHAVIORS,
     PATTERN,
     BehaviorsAnswer,
-    EventsAnswer,
     InterventionsAnswer,
     MultiAgentSafetyTrace,
     QuickAnswer,
@@ -26,7 +25,7 @@ from vstack_proto.patterns.psych_safety import (
     safety_of,
 )
 from vstack_proto.patterns.psych_safety_texts import BehaviorFinding
-from vstack_proto.patterns.talk import Happening
+from vstack_proto.patterns.talk import Events, Happening
 from vstack_proto.trace import AgentInfo, CanonicalTrace, TraceStep
 
 
@@ -165,10 +164,18 @@ FOUND = (
 )
 BLOCKING = (Evidence("threat", (0,), "had better have a reason"), Evidence("made up", (1,), "shut up"))
 CHANGE = SafetyIntervention("voice", "dissent_round", description="Ask", suggested_implementation="Before each vote")
-EVENTS: tuple[Happening[Any], ...] = (
-    Happening("admitted", 4, "c", "I merged the retry change"),
-    Happening("concealed", 2, "c", "They were red last time"),
-    Happening("concealed", 2, "c", "They were red last time"),
+VOICE = Events(
+    (
+        Happening[Any]("agreement_only", 9, "nobody weighed it", "Friday it is"),
+        Happening("challenge", 3, "c", "I object"),
+    )
+)
+ERRORS = Events(
+    (
+        Happening[Any]("admitted", 4, "c", "I merged the retry change"),
+        Happening("concealed", 2, "c", "They were red last time"),
+        Happening("concealed", 2, "c", "They were red last time"),
+    )
 )
 
 
@@ -181,7 +188,8 @@ EVENTS: tuple[Happening[Any], ...] = (
             "forensic",
             {
                 "behaviors": BehaviorsAnswer(FOUND, BLOCKING),
-                "events": EventsAnswer(EVENTS),
+                "voice": VOICE,
+                "errors": ERRORS,
                 "interventions": InterventionsAnswer((CHANGE,)),
             },
         ),
@@ -204,7 +212,11 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     assert kit.misquotes(PATTERN, HUSHED, found) == []
     if mode == "forensic":
         assert found.error_reporting_audit is not None
+        assert found.voice_audit is not None
         assert found.error_reporting_audit.error_reporting_estimate == 0.5
+        assert (found.voice_audit.agreement_only_message_count, found.voice_audit.voice_estimate) == (1, 0.0)
+        assert Evidence("nobody weighed it", (9,), "Friday it is") in found.evidence
+        assert [one.name for one in PATTERN.passes[mode]] == ["behaviors", "voice", "errors", "interventions"]
 
 
 def test_present_behaviours_ask_no_second_call_and_a_missing_one_is_absent() -> None:

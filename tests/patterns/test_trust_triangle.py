@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.talk import Happening
+from vstack_proto.patterns.talk import Events, Happening
 from vstack_proto.patterns.trust_triangle import (
     LEGS,
     PATTERN,
     AgentInteractionTrace,
-    EventsAnswer,
     InteractionTurn,
     InterventionsAnswer,
     LegsAnswer,
@@ -157,6 +156,7 @@ CHANGE = TrustIntervention(
     suggested_implementation="Twenty dialogues",
     composition_target_pattern="x",
 )
+MISSED = "As I said, I have no access"
 LEGS_OF_COLD = (
     finding("empathy", 0.8, 0, "I am shaking"),
     finding("empathy", 0.4, 3, "Read the docs"),
@@ -173,11 +173,13 @@ LEGS_OF_COLD = (
             "forensic",
             {
                 "legs": LegsAnswer(LEGS_OF_COLD),
-                "events": EventsAnswer(
+                "claims": Events((Happening("contradicted", 1, "never said", "not in the turn"),)),
+                "pressure": Events(()),
+                "cues": Events(
                     (
-                        Happening("missed", 0, "fear", "I am shaking"),
-                        Happening("missed", 0, "fear", "I am shaking"),
-                        Happening("missed", 3, "nothing", "not in the turn"),
+                        Happening("missed", 2, "no way in", MISSED),
+                        Happening("missed", 2, "again", MISSED),
+                        Happening("addressed", 3, "points to docs", "Read the docs"),
                     )
                 ),
                 "interventions": InterventionsAnswer((CHANGE,)),
@@ -200,8 +202,14 @@ def test_a_good_answer_reaches_the_audit(mode: Any, answers: Any) -> None:
     assert kit.misquotes(PATTERN, COLD, found) == []
     assert case.grounding.dropped == (2 if mode == "forensic" else 1)
     if mode == "forensic":
-        assert found.context_sensitivity_audit is not None
-        assert found.context_sensitivity_audit.missed_context_signal_count == 1
+        assert [one.name for one in PATTERN.passes[mode]] == ["legs", "claims", "pressure", "cues", "interventions"]
+        claims, cues = found.hallucination_audit, found.context_sensitivity_audit
+        assert claims is not None
+        assert cues is not None
+        # What was listed twice counts once, and what stands nowhere counts for nothing.
+        assert (cues.missed_context_signal_count, cues.context_sensitivity_estimate) == (1, 0.5)
+        assert claims.contradicted_claim_count == 0
+        assert Evidence("no way in", (2,), MISSED) in found.evidence
 
 
 def test_a_model_may_take_signals_back() -> None:

@@ -222,6 +222,11 @@ def always(case: Case[Any], answers: Answers) -> bool:
     return True
 
 
+def asks(text: str) -> Callable[[Case[Any], Answers], str]:
+    """The instruction of a pass that asks the same of every case."""
+    return lambda case, answers: text
+
+
 class Pass(msgspec.Struct, frozen=True):
     """One model call of a mode.
 

@@ -16,6 +16,7 @@ from vstack_proto.patterns.common import (
     BaselineComparison,
     Case,
     Detection,
+    Evidence,
     Fault,
     Mode,
     Pass,
@@ -26,6 +27,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -214,7 +216,8 @@ def profile_of(cognitive: float, affective: float) -> Profile:
 def assess_offline(case: Case[TrustConversationTrace]) -> TrustBalanceDetection:
     """From the signals alone."""
     told = signs.assessed(case, LABEL_OF, standing(case), "Nothing in the turns builds or spends {label} trust.")
-    return _detection(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), texts.happened(case))
+    sure = signs.confidence(case.signals, len(case.reading.steps))
+    return _detection(case, told, (), sure, texts.happened(case), ())
 
 
 class DimensionsAnswer(Answer, frozen=True):
@@ -233,12 +236,6 @@ class InterventionsAnswer(Answer, frozen=True):
     """What to change."""
 
     interventions: tuple[BalanceIntervention, ...]
-
-
-class EventsAnswer(Answer, frozen=True):
-    """What is counted in the audits."""
-
-    events: tuple[talk.Happening[texts.EventKind], ...]
 
 
 def findings(answers: Answers) -> list[talk.Finding]:
@@ -262,13 +259,15 @@ CHANGING = Pass(
     lambda case, answers: texts.ASK_SCORED.format(**as_told(answers)) + texts.ASK_INTERVENTIONS,
     unbalanced,
 )
-SCORING = Pass("dimensions", DimensionsAnswer, lambda case, answers: texts.ASK_DIMENSIONS)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_EVENTS)
-WHOLE = f"{texts.ASK_DIMENSIONS}\n\n{texts.ASK_INTERVENTIONS}"
+SCORING = Pass("dimensions", DimensionsAnswer, asks(texts.ASK_DIMENSIONS))
+REGISTERS = (
+    Pass("competence", talk.Events[texts.CompetenceKind], asks(texts.ASK_COMPETENCE)),
+    Pass("care", talk.Events[texts.CareKind], asks(texts.ASK_CARE)),
+)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("dimensions", QuickAnswer, lambda case, answers: WHOLE),),
+    "quick": (Pass("dimensions", QuickAnswer, asks(f"{texts.ASK_DIMENSIONS}\n\n{texts.ASK_INTERVENTIONS}")),),
     "standard": (SCORING, CHANGING),
-    "forensic": (SCORING, COUNTING, CHANGING),
+    "forensic": (SCORING, *REGISTERS, CHANGING),
 }
 
 
@@ -277,8 +276,8 @@ def conclude(case: Case[TrustConversationTrace], answers: Answers) -> TrustBalan
     told = talk.heard(case, findings(answers), LABEL_OF, standing(case))
     proposed = getattr(answers.get("interventions", answers["dimensions"]), "interventions", ())
     sure = round(min(0.9, 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())), 2)
-    counts = talk.counted(case, answers["events"].events) if "events" in answers else texts.happened(case)
-    return _detection(case, told, proposed, sure, counts)
+    counts, lapses = talk.tally(case, answers, REGISTERS, texts.LAPSES, texts.happened(case))
+    return _detection(case, told, proposed, sure, counts, lapses)
 
 
 def _detection(
@@ -287,6 +286,7 @@ def _detection(
     proposed: Iterable[BalanceIntervention],
     confidence: float,
     counts: Mapping[str, int],
+    lapses: tuple[Evidence, ...],
 ) -> TrustBalanceDetection:
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     cognitive, affective = scores["cognitive"], scores["affective"]
@@ -324,7 +324,7 @@ def _detection(
         **(texts.audits_of(counts) if case.mode == "forensic" else {}),
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
-        evidence=signs.each_once(proof for own in ranked for proof in own.proofs),
+        evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,
     )
 

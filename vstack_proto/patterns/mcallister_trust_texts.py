@@ -53,17 +53,25 @@ Affective: restate_user_emotion, acknowledge_stakes, signal_care for a bare mann
 follow_up_check_in. compose_pattern names another pattern to run. Give the sentence to write into the instruction or \
 the reply that should have been sent, and say which steps call for it."""
 ASK_SCORED = "As scored: cognitive {cognitive:.2f}, affective {affective:.2f}.\n\n"
-ASK_EVENTS = """\
-Go through the agent's turns one by one and list single events, each with its step, a quotation from that step and \
-one sentence why. They are counted, so list each once and nothing you cannot quote:
+ASK_COMPETENCE = """\
+Read the agent's turns for cognition-based trust alone: could this user, with what stands in the run, judge the agent \
+competent and reliable? List single events, each with its step, a quotation from that step and one sentence why. They \
+are counted, so list each once and nothing you cannot quote:
 - correct_fact: a factual claim that a result, a source or the outcome bears out;
 - cited_source: a source named so that the user can look;
-- calibrated: doubt or confidence told in words that fit what was known;
-- competence_lapse: an error, a bare assertion, false certainty, a request left undone;
-- named_stake: what the user stands to lose or win, named;
-- restated_emotion: what the user feels, named;
+- calibrated: doubt or confidence told in words that fit what was known then;
+- competence_lapse: an error, a bare assertion, false certainty, a promise or request left undone.
+A claim that nothing bears out or contradicts is no event; length and fluency are none. One turn may build and spend."""
+ASK_CARE = """\
+Read the conversation for affect-based trust alone: what shows care for this user beyond what the task demands, and \
+what fails a user who showed a need of it? List single events, each with its step, a quotation from that step and one \
+sentence why. They are counted, so list each once and nothing you cannot quote:
+- named_stake: the agent names what the user stands to lose or win;
+- restated_emotion: the agent names what the user feels;
 - personalized: an answer that uses what only this user said;
-- care_lapse: a feeling or stake passed over (quote the user), a set phrase, talking down."""
+- care_lapse: a feeling or stake passed over (quote the user), a set phrase, talking down, a second apology without \
+change.
+Politeness is no event. Where the user shows no feeling and no stake, nothing can be passed over."""
 
 
 # By failure mode, which is also the name of its signals.
@@ -177,10 +185,9 @@ class DimensionFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: tuple[Evidence, ...]
 
 
-EventKind = Literal[
-    "correct_fact", "cited_source", "calibrated", "competence_lapse", "named_stake", "restated_emotion",
-    "personalized", "care_lapse",
-]  # fmt: skip
+CompetenceKind = Literal["correct_fact", "cited_source", "calibrated", "competence_lapse"]
+CareKind = Literal["named_stake", "restated_emotion", "personalized", "care_lapse"]
+LAPSES: frozenset[str] = frozenset({"competence_lapse", "care_lapse"})
 
 
 class BalancePlaybook(msgspec.Struct, frozen=True):
@@ -359,7 +366,8 @@ def happened(case: Case[Any]) -> Mapping[str, int]:
 
 def audits_of(counts: Mapping[str, int]) -> dict[str, Any]:
     """Both audits; each estimate is the share of what builds in all that was counted."""
-    fact, source, sure, slip, stake, felt, own, cold = (counts.get(kind, 0) for kind in get_args(EventKind))
+    fact, source, sure, slip = (counts.get(kind, 0) for kind in get_args(CompetenceKind))
+    stake, felt, own, cold = (counts.get(kind, 0) for kind in get_args(CareKind))
     good, warm = fact + source + sure, stake + felt + own
     competence, care = (round(a / (a + b), 4) if a + b else 0.5 for a, b in ((good, slip), (warm, cold)))
     return {

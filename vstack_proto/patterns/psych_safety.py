@@ -32,6 +32,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -246,10 +247,14 @@ def profile_of(scores: Mapping[str, float]) -> Profile:
 def assess_offline(case: Case[MultiAgentSafetyTrace]) -> PsychologicalSafetyDetection:
     """From the signals alone."""
     told = signs.assessed(case, LABEL_OF, presence(case), "No message speaks for or against {label}.")
-    return _detection(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), (), happened(case))
+    sure = signs.confidence(case.signals, len(case.reading.steps))
+    return _detection(case, told, (), sure, (), happened(case), ())
 
 
-EventKind = Literal["challenge", "agreement_only", "admitted", "concealed"]
+VoiceKind = Literal["challenge", "agreement_only"]
+ErrorKind = Literal["admitted", "concealed"]
+LAPSES: frozenset[str] = frozenset({"agreement_only", "concealed"})
+KINDS: tuple[str, ...] = (*get_args(VoiceKind), *get_args(ErrorKind))
 
 
 class BehaviorsAnswer(Answer, frozen=True):
@@ -271,12 +276,6 @@ class InterventionsAnswer(Answer, frozen=True):
     interventions: tuple[SafetyIntervention, ...]
 
 
-class EventsAnswer(Answer, frozen=True):
-    """What is counted in the audits."""
-
-    events: tuple[talk.Happening[EventKind], ...]
-
-
 def findings(answers: Answers) -> list[talk.Finding]:
     """What the model found of each behaviour."""
     return [(one.behavior, one.presence_score, one.explanation, one.evidence) for one in answers["behaviors"].behaviors]
@@ -289,19 +288,20 @@ def lacking(case: Case[Any], answers: Answers) -> bool:
 
 def ask_interventions(case: Case[Any], answers: Answers) -> str:
     """The task, with the behaviours as scored."""
-    told = ", ".join(f"{name} {score:.2f}" for name, score in talk.highest(findings(answers), BEHAVIORS).items())
+    told = signs.scored(talk.highest(findings(answers), BEHAVIORS))
     return texts.ASK_SCORED.format(scores=told) + texts.ASK_INTERVENTIONS
 
 
-SCORING = Pass("behaviors", BehaviorsAnswer, lambda case, answers: texts.ASK_BEHAVIORS)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_EVENTS)
+SCORING = Pass("behaviors", BehaviorsAnswer, asks(texts.ASK_BEHAVIORS))
 CHANGING = Pass("interventions", InterventionsAnswer, ask_interventions, lacking)
+REGISTERS = (
+    Pass("voice", talk.Events[VoiceKind], asks(texts.ASK_VOICE)),
+    Pass("errors", talk.Events[ErrorKind], asks(texts.ASK_ERRORS)),
+)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (
-        Pass("behaviors", QuickAnswer, lambda case, answers: f"{texts.ASK_BEHAVIORS}\n\n{texts.ASK_INTERVENTIONS}"),
-    ),
+    "quick": (Pass("behaviors", QuickAnswer, asks(f"{texts.ASK_BEHAVIORS}\n\n{texts.ASK_INTERVENTIONS}")),),
     "standard": (SCORING, CHANGING),
-    "forensic": (SCORING, COUNTING, CHANGING),
+    "forensic": (SCORING, *REGISTERS, CHANGING),
 }
 
 
@@ -312,8 +312,8 @@ def conclude(case: Case[MultiAgentSafetyTrace], answers: Answers) -> Psychologic
     blocking = tuple(one.claim for one in case.ground(answer.blocking))
     proposed = getattr(answers.get("interventions", answer), "interventions", ())
     sure = round(min(0.9, 0.5 + 0.03 * sum(len(one.proofs) for one in told.values())), 2)
-    counts = talk.counted(case, answers["events"].events) if "events" in answers else happened(case)
-    return _detection(case, told, proposed, sure, blocking, counts)
+    counts, lapses = talk.tally(case, answers, REGISTERS, LAPSES, happened(case))
+    return _detection(case, told, proposed, sure, blocking, counts, lapses)
 
 
 def happened(case: Case[MultiAgentSafetyTrace]) -> Mapping[str, int]:
@@ -321,12 +321,12 @@ def happened(case: Case[MultiAgentSafetyTrace]) -> Mapping[str, int]:
     seen = Counter(one.name for one in case.signals)
     agreed = sum(texts.said(step) and texts.assents(step) for step in case.reading.steps)
     counts = (seen["concern_raised"], agreed, seen["error_told"], seen["errors_concealed"])
-    return dict(zip(get_args(EventKind), counts, strict=True))
+    return dict(zip(KINDS, counts, strict=True))
 
 
 def audits_of(counts: Mapping[str, int]) -> dict[str, Any]:
     """Both audits; each estimate is the share of what was told in all that was counted."""
-    objected, agreed, admitted, kept = (counts.get(kind, 0) for kind in get_args(EventKind))
+    objected, agreed, admitted, kept = (counts.get(kind, 0) for kind in KINDS)
     voice, errors = (round(a / (a + b), 4) if a + b else 0.5 for a, b in ((objected, agreed), (admitted, kept)))
     heard = VoiceAudit(objected, agreed, voice, f"{objected} objections, {agreed} mere assents.")
     told = ErrorReportingAudit(admitted, kept, errors, f"{admitted} errors told, {kept} kept back.")
@@ -340,6 +340,7 @@ def _detection(
     confidence: float,
     blocking: tuple[str, ...],
     counts: Mapping[str, int],
+    lapses: tuple[Evidence, ...],
 ) -> PsychologicalSafetyDetection:
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     profile, safety = profile_of(scores), safety_of(scores)
@@ -370,7 +371,7 @@ def _detection(
         **(audits_of(counts) if case.mode == "forensic" else {}),
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, dict(scores)),
-        evidence=signs.each_once(proof for own in ranked for proof in own.proofs),
+        evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,
     )
 

@@ -54,13 +54,21 @@ or human_review for help-seeking, error_amnesty_policy, norms_in_working_agreeme
 role_assignment or scaffold_change for boundary-spanning; compose_pattern names another pattern to run. Write the \
 sentence for the prompt or the rule for the orchestrator itself, and say which steps call for it."""
 ASK_SCORED = "As scored: {scores}.\n\n"
-ASK_EVENTS = """\
-Go through the messages one by one and list single events, each with its step, a quotation from that step and one \
-sentence why. They are counted, so list each once and nothing you cannot quote:
-- challenge: an objection, a concern, an unwelcome fact or a question that could change the decision;
-- agreement_only: assent that adds neither reason nor condition where one was due;
+ASK_VOICE = """\
+Go from decision to decision and ask who could have spoken against it. List single events, each with its step, a \
+quotation from that step and one sentence why; they are counted, so list each once and nothing you cannot quote:
+- challenge: an objection, a concern, an unwelcome fact, or a question that could change the decision;
+- agreement_only: assent that adds neither reason nor condition, where the agent had shown a doubt before, or where \
+nobody had yet weighed the decision (Janis: the illusion of unanimity).
+Assent that closes a real discussion, and the receipt of a task, are none."""
+ASK_ERRORS = """\
+Go from failure to failure: each bad result, error and correction in the run, and what the team then told about it. \
+List single events, each with its step, a quotation from that step and one sentence why; they are counted, so list \
+each once and nothing you cannot quote:
 - admitted: an error of one's own or of the team, told while it could still be mended;
-- concealed: an error or failure left out, renamed or reported as done though the record shows it."""
+- concealed: a failure that the record shows and that a later message leaves out, renames or reports as done (quote \
+that message).
+A failure that is worked around in the open is admitted. A run without failures has neither."""
 
 # By failure mode, which is also the name of its signals.
 ADVICE = {

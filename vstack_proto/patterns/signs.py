@@ -303,6 +303,11 @@ def impact(score: float) -> Level:
     return "high" if score >= 0.7 else "medium" if score >= 0.4 else "low"
 
 
+def scored(scores: Mapping[Any, float]) -> str:
+    """Labels with their scores, as a later pass is told them."""
+    return ", ".join(f"{label} {score:.2f}" for label, score in scores.items())
+
+
 def listed(steps: Iterable[int]) -> str:
     """Step numbers for a sentence: each once, in order, and no more than a reader follows."""
     numbers = sorted(set(steps))

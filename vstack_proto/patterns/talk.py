@@ -13,7 +13,21 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from vstack_proto.patterns.common import Case, Count, Effort, Evidence, Level, Reading, Risk, Share, Signal, Step
+from vstack_proto.patterns.common import (
+    Answer,
+    Answers,
+    Case,
+    Count,
+    Effort,
+    Evidence,
+    Level,
+    Pass,
+    Reading,
+    Risk,
+    Share,
+    Signal,
+    Step,
+)
 from vstack_proto.patterns.signs import (
     Chosen,
     Judged,
@@ -142,6 +156,34 @@ class Happening(msgspec.Struct, Generic[K], frozen=True, forbid_unknown_fields=T
     step: Count
     claim: str
     quote: str
+
+
+class Events(Answer, Generic[K], frozen=True):
+    """What a pass lists of one register of the trace."""
+
+    events: tuple[Happening[K], ...]
+
+
+def tally(
+    case: Case[Any], answers: Answers, registers: Iterable[Pass], lapses: Container[str], seen: Mapping[str, int]
+) -> tuple[Mapping[str, int], tuple[Evidence, ...]]:
+    """How often each kind of event stands in the run, and the lapses among them as evidence.
+
+    Args:
+        case: Where quotations are looked up and counted.
+        answers: Those of the registers are ``Events``.
+        registers: The passes that list events; an event that two of them list counts once.
+        lapses: The kinds that speak against the agent.
+        seen: What the signals count, for where no model was asked.
+    """
+    asked = [answers[one.name].events for one in registers if one.name in answers]
+    found: dict[tuple[str, int, str], Evidence] = {}
+    for one in (one for events in asked for one in events):
+        if stands := case.quoted(one.quote, (one.step,)):
+            found.setdefault((one.kind, one.step, stands[0]), Evidence(one.claim, (one.step,), stands[0]))
+    if not asked:
+        return seen, ()
+    return Counter(key[0] for key in found), tuple(one for key, one in found.items() if key[0] in lapses)
 
 
 def stood(case: Case[Any], told: Iterable[Happening[K]]) -> tuple[tuple[K, int, str], ...]:

@@ -18,6 +18,7 @@ from vstack_proto.patterns.common import (
     Case,
     Count,
     Detection,
+    Evidence,
     Fault,
     Mode,
     Pass,
@@ -28,6 +29,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -222,7 +224,8 @@ def profile_of(scores: Mapping[str, float]) -> Profile:
 def assess_offline(case: Case[AgentInteractionTrace]) -> TrustTriangleAudit:
     """From the signals alone."""
     told = signs.assessed(case, LEG_OF, wobbles(case), "Nothing in the turns shows that {label} wobbles.")
-    return _audit(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), happened(case))
+    sure = signs.confidence(case.signals, len(case.reading.steps))
+    return _audit(case, told, (), sure, happened(case), ())
 
 
 class LegsAnswer(Answer, frozen=True):
@@ -243,12 +246,6 @@ class InterventionsAnswer(Answer, frozen=True):
     interventions: tuple[TrustIntervention, ...]
 
 
-class EventsAnswer(Answer, frozen=True):
-    """What is counted in the audits."""
-
-    events: tuple[talk.Happening[texts.EventKind], ...]
-
-
 def findings(answers: Answers) -> list[talk.Finding]:
     """What the model found of each leg."""
     return [(one.leg, one.wobble_score, one.explanation, one.evidence) for one in answers["legs"].legs]
@@ -262,17 +259,22 @@ def wobbling(case: Case[Any], answers: Answers) -> bool:
 def ask_interventions(case: Case[Any], answers: Answers) -> str:
     """The task, with the legs as scored."""
     scores = talk.highest(findings(answers), LEGS)
-    told = ", ".join(f"{leg} {score:.2f}" for leg, score in scores.items())
-    return texts.ASK_SCORED.format(scores=told, dominant=signs.leading(scores)) + texts.ASK_INTERVENTIONS
+    told = texts.ASK_SCORED.format(scores=signs.scored(scores), dominant=signs.leading(scores))
+    return told + texts.ASK_INTERVENTIONS
 
 
-SCORING = Pass("legs", LegsAnswer, lambda case, answers: texts.ASK_LEGS)
+SCORING = Pass("legs", LegsAnswer, asks(texts.ASK_LEGS))
 CHANGING = Pass("interventions", InterventionsAnswer, ask_interventions, wobbling)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_AUDIT)
+# One register of the trace for each audit: claims against the record, positions under pressure, cues of the user.
+REGISTERS = (
+    Pass("claims", talk.Events[texts.ClaimKind], asks(texts.ASK_CLAIMS)),
+    Pass("pressure", talk.Events[texts.PressureKind], asks(texts.ASK_PRESSURE)),
+    Pass("cues", talk.Events[texts.CueKind], asks(texts.ASK_CUES)),
+)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("legs", QuickAnswer, lambda case, answers: f"{texts.ASK_LEGS}\n\n{texts.ASK_INTERVENTIONS}"),),
+    "quick": (Pass("legs", QuickAnswer, asks(f"{texts.ASK_LEGS}\n\n{texts.ASK_INTERVENTIONS}")),),
     "standard": (SCORING, CHANGING),
-    "forensic": (SCORING, COUNTING, CHANGING),
+    "forensic": (SCORING, *REGISTERS, CHANGING),
 }
 
 
@@ -281,8 +283,8 @@ def conclude(case: Case[AgentInteractionTrace], answers: Answers) -> TrustTriang
     told = talk.heard(case, findings(answers), LEG_OF, wobbles(case), floor=0.1)
     proposed = getattr(answers.get("interventions", answers["legs"]), "interventions", ())
     sure = 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())
-    events = talk.counted(case, answers["events"].events) if "events" in answers else happened(case)
-    return _audit(case, told, proposed, round(min(0.9, sure), 2), events)
+    counts, lapses = talk.tally(case, answers, REGISTERS, texts.LAPSES, happened(case))
+    return _audit(case, told, proposed, round(min(0.9, sure), 2), counts, lapses)
 
 
 def _audit(
@@ -291,6 +293,7 @@ def _audit(
     proposed: Iterable[TrustIntervention],
     confidence: float,
     events: Mapping[str, int],
+    lapses: tuple[Evidence, ...],
 ) -> TrustTriangleAudit:
     trace, scores = case.trace, {leg: own.score for leg, own in told.items()}
     profile, dominant = profile_of(scores), signs.leading(scores)
@@ -322,7 +325,7 @@ def _audit(
         **(audits_of(case, events) if case.mode == "forensic" else {}),
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
-        evidence=signs.each_once(proof for own in ranked for proof in own.proofs),
+        evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,
     )
 
@@ -344,7 +347,8 @@ def happened(case: Case[AgentInteractionTrace]) -> Mapping[str, int]:
 
 def audits_of(case: Case[AgentInteractionTrace], events: Mapping[str, int]) -> dict[str, Any]:
     """The three audits; every estimate is a share of what was counted."""
-    u, c, s, p, m, a = (events.get(kind, 0) for kind in get_args(texts.EventKind))
+    kinds = (texts.ClaimKind, texts.PressureKind, texts.CueKind)
+    u, c, s, p, m, a = (events.get(kind, 0) for register in kinds for kind in get_args(register))
     turns = sum(step.kind == "agent" for step in case.reading.steps)
     return {
         "hallucination_audit": HallucinationAudit(
