@@ -25,8 +25,12 @@ demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes anot
 	@$(BIN)/python examples/demo.py $(ASK) $(if $(TRACE),"$(TRACE)")
 
 test: $(VENV)/.test ## every test, then the coverage gate; ARGS='-k name' is passed to pytest (and skips the gate)
-	$(BIN)/coverage run -m pytest $(ARGS)
-ifndef ARGS
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='vstack_proto/*' --omit='vstack_proto/patterns/*' --fail-under=100
 endif
 
