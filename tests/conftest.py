@@ -23,8 +23,8 @@ PROVIDERS = (
 
 Service = Callable[[str], str]
 
-# The workers of a parallel run measure what they cover; the servers and programs that tests start need not: no gate reads
-# them, and tracing would only slow them down.
+# The workers of a parallel run measure what they cover; the programs that tests start need not: no gate reads them, and
+# tracing would only slow them down.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     os.environ.pop("COVERAGE_PROCESS_START", None)
