@@ -16,6 +16,7 @@ from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings
+from vstack_runtime.stores import LearningStore, TelemetrySink
 
 __all__ = ["App", "Message", "Receive", "Scope", "Send", "build_app"]
 
@@ -94,6 +95,8 @@ def build_app(
     cache: CacheBackend | LocalCache | None = None,
     limiter: RateLimiter | LocalRateLimiter | None = None,
     provider: Provider | None = None,
+    telemetry: TelemetrySink | None = None,
+    learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
 ) -> App:
     """vstack as an ASGI application.
@@ -103,13 +106,24 @@ def build_app(
         cache: Keeps detections, in the place of the one that the settings choose.
         limiter: Counts requests, likewise.
         provider: Answers model calls, likewise.
+        telemetry: Takes what analyses cost, likewise.
+        learnings: Keeps learnings, likewise.
         patterns: The patterns to offer; by default every installed one.
 
     Raises:
         SettingsError: The environment holds a setting that cannot be.
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
-    engine = Engine(chosen, cache=cache, limiter=limiter, provider=provider, patterns=patterns, runtime="asgi")
+    engine = Engine(
+        chosen,
+        cache=cache,
+        limiter=limiter,
+        provider=provider,
+        telemetry=telemetry,
+        learnings=learnings,
+        patterns=patterns,
+        runtime="asgi",
+    )
     # A host application need not pass the lifespan on to what it has mounted; being called at all means to be up.
     engine.status = "ready"
     return App(engine)

@@ -17,6 +17,7 @@ from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, 
 from vstack_runtime.engine import Engine
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import Stopping
+from vstack_runtime.stores import LearningStore, TelemetrySink
 
 
 @asynccontextmanager
@@ -29,6 +30,8 @@ async def serve(
     cache: CacheBackend | LocalCache | None = None,
     limiter: RateLimiter | LocalRateLimiter | None = None,
     provider: Provider | None = None,
+    telemetry: TelemetrySink | None = None,
+    learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
 ) -> AsyncIterator[int]:
     """Serve over HTTP while the block runs; give the port. The driver is that of the loop that runs: asyncio or trio.
@@ -41,21 +44,18 @@ async def serve(
         host: In the place of ``settings.host``.
         port: In the place of ``settings.port``; 0 takes a free one.
         drain_delay: Seconds between ``/readyz`` saying 503 and the end of listening; a balancer in front wants some.
-        cache, limiter, provider, patterns: As for ``build_app``.
+        cache, limiter, provider, telemetry, learnings, patterns: As for ``build_app``.
 
     Raises:
         OSError: The address cannot be listened at.
         SettingsError: The environment holds a setting that cannot be.
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
-    chosen = msgspec.structs.replace(
-        chosen,
-        host=chosen.host if host is None else host,
-        port=chosen.port if port is None else port,
-        drain_delay=drain_delay,
-    )
+    where = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    chosen = msgspec.structs.replace(chosen, drain_delay=drain_delay, **where)
     runtime = "trio" if anyio.get_cancelled_exc_class().__module__.startswith("trio") else "asyncio"
-    engine = Engine(chosen, cache=cache, limiter=limiter, provider=provider, patterns=patterns, runtime=runtime)
+    own: dict[str, Any] = {"cache": cache, "limiter": limiter, "telemetry": telemetry, "learnings": learnings}
+    engine = Engine(chosen, provider=provider, patterns=patterns, runtime=runtime, **own)
     fault: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:

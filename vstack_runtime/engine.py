@@ -30,6 +30,7 @@ from vstack_runtime.metrics import Metrics
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
+from vstack_runtime.stores import LearningStore, TelemetrySink
 
 _log = structlog.get_logger("vstack")
 
@@ -69,6 +70,8 @@ class Engine:
         fallback_limiter: Counts requests while the shared limiter is away.
         cache: Keeps detections; None where caching is off.
         provider: The model service; None where none is configured.
+        learnings: Keeps learnings; None where that is off.
+        telemetry: Takes what analyses cost; None where that is off.
         status: What ``/readyz`` says: set by whoever serves.
     """
 
@@ -80,6 +83,8 @@ class Engine:
         cache: CacheBackend | LocalCache | None = None,
         provider: Provider | None = None,
         patterns: Iterable[AnyPattern] | None = None,
+        learnings: LearningStore | None = None,
+        telemetry: TelemetrySink | None = None,
         runtime: str = "",
         env: Mapping[str, str] | None = None,
         wall: Callable[[], float] = time.time,
@@ -91,6 +96,8 @@ class Engine:
             cache: Likewise.
             provider: Likewise.
             patterns: The patterns to offer; by default every installed one.
+            learnings: In the place of the store that the settings choose.
+            telemetry: Likewise.
             runtime: Name of the runtime, for the metrics.
             env: Holds the keys and base URLs of model services; by default the process's environment.
             wall: Wall clock, seconds since 1970.
@@ -101,13 +108,10 @@ class Engine:
         self.settings = settings
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter = limiter
-        if limiter is None and settings.rate_limit:
-            self.limiter = MemoryLimiter(settings.rate_limit)
-        self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
-        self.penalties = MemoryLimiter(settings.auth_failures)
         self.cache = cache
-        if cache is None and settings.cache == "memory":
-            self.cache = MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
+        self.learnings = learnings
+        self.telemetry = telemetry
+        self._choose_stores(settings)
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
         self.provider: Provider | None = provider or self._chosen
@@ -118,6 +122,15 @@ class Engine:
         self._keys = settings.keys
         self.status: Status = "warming"
         self.wall = wall
+
+    def _choose_stores(self, settings: Settings) -> None:
+        """Whatever was not given, as the settings choose it."""
+        if self.limiter is None and settings.rate_limit:
+            self.limiter = MemoryLimiter(settings.rate_limit)
+        self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
+        self.penalties = MemoryLimiter(settings.auth_failures)
+        if self.cache is None and settings.cache == "memory":
+            self.cache = MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
 
     def _made_metrics(self, runtime: str) -> Metrics:
         models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)

@@ -1,0 +1,7 @@
+"""What a service remembers beyond a request: learnings, telemetry and baselines, in memory or under ``VSTACK_HOME``."""
+
+from __future__ import annotations
+
+from vstack_runtime.home.memory import MemoryLearnings, MemoryTelemetry
+
+__all__ = ["MemoryLearnings", "MemoryTelemetry"]
