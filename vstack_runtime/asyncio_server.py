@@ -30,10 +30,10 @@ from vstack_runtime.performer import Performer
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
-class _Line(asyncio.Protocol):
-    """One connection."""
+class AsyncioLine(asyncio.Protocol):
+    """One connection; the event loop calls it, or a protocol that had the transport before."""
 
-    __slots__ = ("_closed", "_deadline", "_driving", "_loop", "_server", "_timer", "_transport")
+    __slots__ = ("_closed", "_deadline", "_driving", "_loop", "_secure", "_server", "_timer", "_transport")
 
     def __init__(self, server: AsyncioServer) -> None:
         self._server = server
@@ -47,13 +47,13 @@ class _Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        secure = transport.get_extra_info("sslcontext") is not None
+        self._secure = transport.get_extra_info("sslcontext") is not None
         self._driving = Driving(
             self._server.engine,
             self._server.performer,
             self,
             peer=peer[0] if isinstance(peer, tuple) else "local",
-            scheme="https" if secure else "http",
+            scheme="https" if self._secure else "http",
         )
         self._server.opened(self)
 
@@ -62,7 +62,8 @@ class _Line(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._driving.feed(BytesReceived(at=time.monotonic(), wall=self._server.engine.wall(), data=b""))
-        return True  # when to close is the machine's to say
+        # When to close is the machine's to say; TLS alone knows no connection that is half open.
+        return not self._secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -136,19 +137,19 @@ class AsyncioServer:
         self.loop = asyncio.get_running_loop()
         self.performer = Performer(engine, time.monotonic)
         self.performer.call_later = self.loop.call_later
-        self._lines: set[_Line] = set()
+        self._lines: set[AsyncioLine] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._draining = False
 
-    def opened(self, line: _Line) -> None:
+    def opened(self, line: AsyncioLine) -> None:
         """A connection has come."""
         self._lines.add(line)
         self.engine.metrics.connections("open", len(self._lines))
         if self._draining:
             line.tell(ShutdownAsked(at=time.monotonic()))
 
-    def closed(self, line: _Line) -> None:
+    def closed(self, line: AsyncioLine) -> None:
         """A connection has gone."""
         self._lines.discard(line)
         self.engine.metrics.connections("open", len(self._lines))
@@ -157,7 +158,7 @@ class AsyncioServer:
 
     def line(self) -> asyncio.Protocol:
         """A protocol for one more connection; also for transports that are not sockets."""
-        return _Line(self)
+        return AsyncioLine(self)
 
     def tell_all(self, event: ShutdownAsked | ListenersClosed) -> None:
         """Tell every connection."""

@@ -32,6 +32,10 @@ class Begun(Generic[T]):
             self.done = True
             self.result = end.value
 
+    def drop(self) -> None:
+        """Go no further; what it waited for stays for whoever asks next."""
+        self._steps.close()
+
     def __await__(self) -> Generator[Any, Any, T]:
         """Go on from where it waits; what is sent or thrown into it goes through."""
         waits_for = self._waits_for

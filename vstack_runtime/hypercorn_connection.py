@@ -1,9 +1,13 @@
-"""A connection of hypercorn 0.18, mended in two places; ``install`` puts it in the place of hypercorn's own.
+"""A connection of hypercorn 0.18, mended; ``install`` puts it in the place of hypercorn's own.
 
-Hypercorn watches for idleness with a task that it makes and cancels for every request, and that it waits for after the
-peer has left: the socket of each client that came once stayed open until the keep-alive time was over. Here a timer
-looks after it. And hypercorn writes the head and the body of an answer each by itself, two system calls where one does:
-here what one turn of the loop has to say goes out together.
+Hypercorn accepts it and, with TLS, decrypts it. HTTP/1.1 on it is then read and answered by our own machine, as under
+the asyncio driver: framing, deadlines and bytes are the same, and no request waits for a task. Only HTTP/2 goes on to
+hypercorn, and to the ASGI app.
+
+For that, two things are mended. Hypercorn watches for idleness with a task that it makes and cancels for every
+request, and that it waits for after the peer has left: the socket of each client that came once stayed open until the
+keep-alive time was over. Here a timer looks after it. And hypercorn writes each frame by itself: here what one turn of
+the loop has to say goes out together.
 """
 
 from __future__ import annotations
@@ -11,14 +15,106 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import hypercorn.asyncio.run
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Event, RawData
 
+from vstack_runtime.asgi import App
+from vstack_runtime.asyncio_server import AsyncioLine, AsyncioServer
+from vstack_runtime.eager import Begun
+
 # What may wait for the end of a turn before it is written all the same.
 _MAX_WAITING = 65_536
+# What every connection in HTTP/2 begins with (RFC 9113, section 3.4); no request in HTTP/1.1 can.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# More than a transport ever hands over at once.
+_ALL = 1 << 24
+
+
+class _HostedLine(AsyncioLine):
+    """A line that tells when it is over: hypercorn waits for each of its connections."""
+
+    __slots__ = ("over",)
+
+    def __init__(self, server: AsyncioServer, over: asyncio.Future[None]) -> None:
+        super().__init__(server)
+        self.over = over
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+class _FirstBytes(asyncio.Protocol):
+    """Stands before a line until the peer has shown its version; the line's deadlines run already.
+
+    Attributes:
+        held: What has come, where no line has taken it.
+        is_http2: Whether that is the beginning of HTTP/2, which the line is not for.
+    """
+
+    def __init__(self, line: _HostedLine, transport: asyncio.Transport) -> None:
+        self._line = line
+        self._transport = transport
+        self.held = b""
+        self.is_http2 = False
+        line.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.held += data
+        if self.is_http2:
+            return
+        if self.held.startswith(_PREFACE):
+            self.is_http2 = True
+            self._transport.pause_reading()  # until hypercorn has it
+            self._line.connection_lost(None)
+        elif not _PREFACE.startswith(self.held):
+            self._hand_over()
+
+    def eof_received(self) -> bool:
+        if self.is_http2:
+            return False  # whoever says nothing but the preface need not be heard
+        self._hand_over()
+        return self._line.eof_received()
+
+    def _hand_over(self) -> None:
+        held, self.held = self.held, b""
+        self._transport.set_protocol(self._line)
+        if held:
+            self._line.data_received(held)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.is_http2:
+            self._line.connection_lost(exc)
+
+
+async def _host(server: AsyncioServer, reader: asyncio.StreamReader, transport: asyncio.Transport) -> bool:
+    """Serve HTTP/1.1 on a connection to its end; True where it turns out to be HTTP/2, and is all there for another."""
+    # What came before this task had its first turn, with TLS often a whole request.
+    first = Begun(reader.read(_ALL))
+    if not first.done:
+        first.drop()
+    protocol, line = transport.get_protocol(), _HostedLine(server, server.loop.create_future())
+    opening = _FirstBytes(line, transport)
+    transport.set_protocol(opening)
+    if first.result:
+        opening.data_received(first.result)
+    if reader.at_eof():
+        transport.get_protocol().eof_received()  # type: ignore[attr-defined]  # of the line, if that has it now
+    try:
+        await line.over
+    except asyncio.CancelledError:
+        transport.abort()
+        raise
+    if not opening.is_http2 or transport.is_closing():
+        return False
+    reader.feed_data(opening.held)
+    transport.set_protocol(protocol)
+    transport.resume_reading()
+    return True
 
 
 class _Idleness:
@@ -67,7 +163,7 @@ class _Idleness:
 
 
 class Connection(TCPServer):
-    """A connection that ends when its peer leaves, and writes once where once is enough."""
+    """Ours for HTTP/1.1; in HTTP/2 it ends when its peer leaves, and writes once where once is enough."""
 
     def __init__(self, *args: Any) -> None:
         """Takes what hypercorn gives its own."""
@@ -76,6 +172,13 @@ class Connection(TCPServer):
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         _OPEN.add(self)
+
+    async def run(self) -> None:
+        """Serve it to its end."""
+        app = getattr(self.app, "app", None)
+        server = _SERVERS.get(app) if isinstance(app, App) else None
+        if server is None or await _host(server, self.reader, cast("asyncio.Transport", self.writer.transport)):
+            await super().run()
 
     async def protocol_send(self, event: Event) -> None:
         """As hypercorn's, but what fits waits for the end of the turn."""
@@ -114,15 +217,22 @@ class Connection(TCPServer):
 
 
 _OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
+_SERVERS: weakref.WeakKeyDictionary[App, AsyncioServer] = weakref.WeakKeyDictionary()
 
 
-def install() -> None:
-    """Have hypercorn make its connections of this class, for the rest of the process's life."""
+def install(app: App, server: AsyncioServer) -> None:
+    """Have hypercorn make its connections of this class, for the rest of the process's life.
+
+    Args:
+        app: The ASGI app, which HTTP/2 goes to.
+        server: What takes the connections of ``app`` in HTTP/1.1.
+    """
+    _SERVERS[app] = server
     setattr(hypercorn.asyncio.run, "TCPServer", Connection)  # noqa: B010 - not meant to be set, as types have it
 
 
-def close_idle(app: Any) -> None:
-    """Close the connections of ``app`` on which nothing happens; the others close as they become idle."""
+def close_idle(app: App) -> None:
+    """Close the connections of ``app`` in HTTP/2 on which nothing happens; the others close as they become idle."""
     for connection in list(_OPEN):
         if getattr(connection.app, "app", None) is app and connection.idle_task.idle:
             connection.idle_task.close()

@@ -1,4 +1,8 @@
-"""Runs the ASGI app on hypercorn, standalone; asyncio or uvloop underneath."""
+"""Runs the service on hypercorn, standalone; asyncio or uvloop underneath.
+
+Hypercorn listens, decrypts and speaks HTTP/2, for which it calls the ASGI app; HTTP/1.1 is read by our own machine (see
+``hypercorn_connection``), and equal requests over either are one.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import anyio
 import hypercorn.asyncio
 import hypercorn.config
 
+from vstack_proto.events import ListenersClosed, ShutdownAsked
 from vstack_proto.wire import WireLimits
 from vstack_runtime.asgi import App
+from vstack_runtime.asyncio_server import AsyncioServer
 from vstack_runtime.engine import Engine
 from vstack_runtime.hypercorn_connection import close_idle, install
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
@@ -49,12 +55,13 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     Raises:
         OSError: The address cannot be listened at.
     """
-    app = App(engine)
-    app.performer.call_later = asyncio.get_running_loop().call_later
+    app, server = App(engine), AsyncioServer(engine)
+    app.performer = server.performer
+    clock = server.performer.clock
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     stopping.listening(listener.getsockname()[1])
-    install()
+    install(app, server)
     # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
     # A plain task, since a scope of anyio cancels again and again, which hypercorn's own ending does not stand.
@@ -67,21 +74,26 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
             tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
             await stopping.wait()
             app.drain()
+            server.tell_all(ShutdownAsked(at=clock()))
             await stopping.pause(engine.settings.drain_delay)
             closing.set()
             close_idle(app)
-            await stopping.unless_now(_idle(app, engine.settings.limits.request_timeout))
+            server.tell_all(ListenersClosed(at=clock()))
+            await stopping.unless_now(_idle(app, server, engine.settings.limits.request_timeout))
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             closing.set()
             close_idle(app)
             app.stop()
+            server.tell_all(ShutdownAsked(at=clock(), now=True))
+            await server.wait_closed(FLUSH_SECONDS)
+            await server.end()
             _, late = await asyncio.wait([serving], timeout=FLUSH_SECONDS)
             # Whoever does not take its answer is cut off. What hypercorn then fails with is its own affair.
             serving.cancel()
             await asyncio.wait([serving], timeout=FLUSH_SECONDS)
-            app.performer.flush()
+            server.performer.flush()
     if not late:
         serving.result()
     elif serving.done() and not serving.cancelled():
@@ -93,11 +105,11 @@ async def _wait_for(serving: asyncio.Task[None], scope: anyio.CancelScope) -> No
     scope.cancel()
 
 
-async def _idle(app: App, seconds: float) -> bool:
+async def _idle(app: App, server: AsyncioServer, seconds: float) -> bool:
     """Wait until no request is in flight; False where that takes longer than ``seconds``."""
     with anyio.move_on_after(seconds):
         await app.wait_idle()
-        return True
+        return await server.wait_closed(seconds)
     return False
 
 

@@ -20,8 +20,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 Runtime = Literal["hypercorn", "asyncio", "trio"]
 RUNTIMES: tuple[Runtime, ...] = ("hypercorn", "asyncio", "trio")
-# Those that read the bytes themselves; hypercorn reads them for the ASGI app, which sees heads.
-OWN_WIRE: tuple[Runtime, ...] = ("asyncio", "trio")
 
 ALICE = "alice-canary-1f0c6f0e9d7b4a53"
 BOB = "bob-canary-77aa0d3c51e84b9f"

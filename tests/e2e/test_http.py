@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.e2e.serving import ALICE, OWN_WIRE, Answer, Runtime, Server, bearer, canonical_trace, head
+from tests.e2e.serving import ALICE, Answer, Runtime, Server, bearer, canonical_trace, head
 
 AAR = "/v1/analyze/aar"
 PUBLIC = ("/livez", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
@@ -205,10 +205,9 @@ def test_http_1_0_is_answered_and_closed(shared: Server) -> None:
         assert line.ended()
 
 
-def test_a_target_may_be_absolute(shared: Server, runtime: Runtime) -> None:
+def test_a_target_may_be_absolute(shared: Server) -> None:
     assert shared.raw(head("GET", "http://vstack.example/livez?x=1")).status == 200
-    if runtime in OWN_WIRE:
-        assert shared.raw(b"\r\n" + head("GET", "/livez")).status == 200
+    assert shared.raw(b"\r\n" + head("GET", "/livez")).status == 200
 
 
 @pytest.mark.slow

@@ -178,7 +178,7 @@ def bundled() -> tuple[Driver, ...]:
     return (
         reference(),
         ServeDriver("trio", trio_server.serve, backend="trio"),
-        ServeDriver("hypercorn", hypercorn_server.serve, owns_wire=False),
+        ServeDriver("hypercorn", hypercorn_server.serve),
         AsgiDriver("asyncio"),
         AsgiDriver("trio"),
     )
