@@ -60,12 +60,12 @@ of a connection repeats the head of the last one byte for byte. Loop: {loop}, on
 
 *Bare h11* is an `asyncio.Protocol` over h11 that answers with a body of the same size and two header fields;
 *bare hypercorn* is hypercorn as it comes with an app that reads the body and answers likewise. Neither checks a
-key, counts, looks anything up or logs. Our own server on hypercorn reads HTTP/1.1 itself, on the connections that
-hypercorn accepts: it can be faster than an app that hypercorn calls. *Our header fields*: the same with the {fields} fields that we send. The
-ratios of a row are to the bare server: asyncio and trio to h11, hypercorn to hypercorn. The first compares
-requests a second; the second the CPU time of the server for a request, hence what each could do with a core to
-itself. On an idle machine they are equal; where others take from the cores, the second is the one to trust, and
-it is the guard.
+key, counts, looks anything up or logs. *Our header fields*: the same with the {fields} fields that we send. Our
+server on hypercorn reads HTTP/1.1 itself, on the connections that hypercorn accepts: that is why it can be faster
+than an app that hypercorn calls. The ratios of a row are to the bare server: asyncio and trio to h11, hypercorn to
+hypercorn. The first compares requests a second; the second the CPU time of the server for a request, hence what
+each could do with a core to itself. On an idle machine they are equal; where others take from the cores, the
+second is the one to trust, and it is the guard.
 
 {loopback}
 
