@@ -62,7 +62,7 @@ class Peer2:
         data = self.sock.recv(65_536)
         for event in self._machine.receive_data(data) if data else ():
             if isinstance(event, h2.events.ResponseReceived):
-                self.statuses[event.stream_id] = dict(event.headers)[b":status"]  # type: ignore[index]
+                self.statuses[event.stream_id] = dict(event.headers)[b":status"]
                 self.streams[event.stream_id] = b""
             elif isinstance(event, h2.events.DataReceived):
                 self.streams[event.stream_id] += event.data
@@ -160,7 +160,7 @@ def trusted(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Has hypercorn speak TLS, and gives what a client needs for it."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=a -addext subjectAltName=DNS:a"
-    argv = [service("openssl"), *made.split(), "-keyout", key, "-out", certificate]
+    argv = [service("openssl"), *made.split(), "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE)
     configuration = hypercorn_server.configuration
 
