@@ -57,7 +57,6 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     """
     app, server = App(engine), AsyncioServer(engine)
     app.performer = server.performer
-    clock = server.performer.clock
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     stopping.listening(listener.getsockname()[1])
@@ -73,27 +72,37 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
             tasks.start_soon(_reload_keys, engine)
             tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
             await stopping.wait()
-            app.drain()
-            server.tell_all(ShutdownAsked(at=clock()))
-            await stopping.pause(engine.settings.drain_delay)
-            closing.set()
-            close_idle(app)
-            server.tell_all(ListenersClosed(at=clock()))
-            await stopping.unless_now(_idle(app, server, engine.settings.limits.request_timeout))
+            await _drain(app, server, stopping, closing)
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             closing.set()
-            close_idle(app)
-            app.stop()
-            server.tell_all(ShutdownAsked(at=clock(), now=True))
-            await server.wait_closed(FLUSH_SECONDS)
-            await server.end()
-            _, late = await asyncio.wait([serving], timeout=FLUSH_SECONDS)
-            # Whoever does not take its answer is cut off. What hypercorn then fails with is its own affair.
-            serving.cancel()
-            await asyncio.wait([serving], timeout=FLUSH_SECONDS)
-            server.performer.flush()
+            await _end(app, server, serving)
+
+
+async def _drain(app: App, server: AsyncioServer, stopping: Stopping, closing: anyio.Event) -> None:
+    settings, clock = server.engine.settings, server.performer.clock
+    app.drain()
+    server.tell_all(ShutdownAsked(at=clock()))
+    await stopping.pause(settings.drain_delay)
+    closing.set()
+    close_idle(app)
+    server.tell_all(ListenersClosed(at=clock()))
+    await stopping.unless_now(_idle(app, server, settings.limits.request_timeout))
+
+
+async def _end(app: App, server: AsyncioServer, serving: asyncio.Task[None]) -> None:
+    """Answer what is left with 503, and wait until hypercorn has ended."""
+    close_idle(app)
+    app.stop()
+    server.tell_all(ShutdownAsked(at=server.performer.clock(), now=True))
+    await server.wait_closed(FLUSH_SECONDS)
+    await server.end()
+    _, late = await asyncio.wait([serving], timeout=FLUSH_SECONDS)
+    # Whoever does not take its answer is cut off. What hypercorn then fails with is its own affair.
+    serving.cancel()
+    await asyncio.wait([serving], timeout=FLUSH_SECONDS)
+    server.performer.flush()
     if not late:
         serving.result()
     elif serving.done() and not serving.cancelled():
