@@ -12,18 +12,22 @@ from hypothesis import strategies as st
 from vstack_proto.patterns.common import Evidence
 from vstack_proto.patterns.feedback_triggers import (
     PATTERN,
-    TRIGGERS,
-    EventsAnswer,
     FeedbackInteractionTrace,
-    FeedbackIntervention,
     FeedbackMessage,
-    InterventionsAnswer,
-    QuickAnswer,
-    TriggersAnswer,
     intake_of,
     profile_of,
 )
-from vstack_proto.patterns.feedback_triggers_texts import Happening, TriggerFinding
+from vstack_proto.patterns.feedback_triggers_passes import (
+    TRIGGERS,
+    EventsAnswer,
+    FeedbackIntervention,
+    InterventionsAnswer,
+    PointsAnswer,
+    QuickAnswer,
+    TriggerFinding,
+    TriggersAnswer,
+)
+from vstack_proto.patterns.talk import Fate, Happening
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 Said = tuple[Any, str]
@@ -155,9 +159,17 @@ FOUND = (
     finding("relationship", 0.5, 4, "your tone"),
     finding("truth", 0.9, 2, "words that are not there"),
 )
-TWICE, NOWHERE = Happening("attack", 2, "giver", "you are new"), Happening("engagement", 4, "none", "not in there")
+TWICE: Happening[Any] = Happening("attack", 2, "giver", "you are new")
+NOWHERE: Happening[Any] = Happening("engagement", 4, "none", "not in there")
 EVENTS = EventsAnswer((TWICE, TWICE, NOWHERE))
 CHANGES = InterventionsAnswer((CHANGE,))
+LOST: Fate[Any] = Fate("lost", 3, "The index is still missing")
+# Said to be met, and no later step holds the words that would have met it.
+UNPROVEN: tuple[Fate[Any], ...] = (
+    Fate("taken_up", 1, "The index is missing", 2, "I have added it"),
+    Fate("refused_for_a_reason", 3, "The index is still missing", 2, "you are new"),
+    Fate("refused_for_a_reason", 2, "you are new to this schema", 4, "your tone"),
+)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +177,15 @@ CHANGES = InterventionsAnswer((CHANGE,))
     [
         ("quick", {"triggers": QuickAnswer(FOUND, (CHANGE,))}),
         ("standard", {"triggers": TriggersAnswer(FOUND), "interventions": CHANGES}),
-        ("forensic", {"triggers": TriggersAnswer(FOUND), "events": EVENTS, "interventions": CHANGES}),
+        (
+            "forensic",
+            {
+                "triggers": TriggersAnswer(FOUND),
+                "events": EVENTS,
+                "points": PointsAnswer((LOST, LOST, *UNPROVEN)),
+                "interventions": CHANGES,
+            },
+        ),
     ],
 )
 def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
@@ -178,11 +198,34 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     assert found.interventions == (CHANGE,)
     assert [book.failure_mode for book in found.attached_playbooks] == ["source_dismissal"]
     assert kit.misquotes(PATTERN, DISMISSED, found) == []
-    assert case.grounding.dropped == (2 if mode == "forensic" else 1)
+    assert case.grounding.dropped == (3 if mode == "forensic" else 1)
     if mode == "forensic":
         assert found.source_attribution_audit is not None
         assert found.source_attribution_audit.source_attack_count == 1
         assert found.source_attribution_audit.data_engagement_count == 0
+        assert found.defense_pattern_audit is not None
+        assert found.defense_pattern_audit.explanation.endswith("Points of the feedback: 1 lost.")
+        assert "A point of the feedback, lost" in [one.claim for one in found.evidence]
+
+
+@pytest.mark.parametrize(
+    ("fates", "score"),
+    [
+        ((Fate("refused_for_a_reason", 1, "The index is missing", 2, "you are new"),), 0.35),
+        ((Fate("refused_for_a_reason", 1, "The index is missing", 2, "you are new"), LOST), 0.8),
+        (UNPROVEN, 0.8),
+        ((), 0.8),
+    ],
+)
+def test_a_trigger_that_cost_no_point_scores_no_higher_than_that(fates: tuple[Fate[Any], ...], score: float) -> None:
+    case = kit.case_of(PATTERN, DISMISSED, "forensic")
+    answers = {"triggers": TriggersAnswer(FOUND), "points": PointsAnswer(fates)}
+    assert PATTERN.conclude(case, answers).trigger_scores["relationship"] == score
+
+
+def test_without_feedback_no_point_is_followed() -> None:
+    unasked = kit.case_of(PATTERN, talk(("user", "Hello"), ("agent", "Hello")), "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(unasked, {"triggers": TriggersAnswer(())})
 
 
 def test_a_pass_that_cannot_change_anything_is_skipped() -> None:

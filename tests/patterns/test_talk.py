@@ -49,6 +49,25 @@ def test_events_stand_once() -> None:
     assert case.grounding.dropped == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "quote", "met_step", "met_quote", "stands"),
+    [
+        ("lost", "please check", None, "", True),
+        ("met", "please check", 1, "I checked", True),
+        ("met", "please check", 1, "not said", False),
+        ("met", "please check", None, "", False),
+        ("met", "please check", 0, "please", False),
+        ("met", "not said", 1, "I checked", False),
+    ],
+)
+def test_what_was_met_names_the_later_words_that_met_it(
+    kind: str, quote: str, met_step: int | None, met_quote: str, stands: bool
+) -> None:
+    case = case_of(("user", "please check"), ("agent", "I checked it twice"))
+    fate = talk.Fate(kind, 0, quote, met_step, met_quote)
+    assert talk.followed(case, [fate, fate], ("met",)) == (((kind, 0, "please check"),) if stands else ())
+
+
 JUDGED = {"a": Judged(0.6, "Seen.", ()), "b": Judged(0.4, "Seen.", ())}
 
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
+from vstack_proto.patterns import feedback_triggers_passes as passes
+from vstack_proto.patterns import feedback_triggers_signs as rules
 from vstack_proto.patterns import feedback_triggers_texts as texts
 from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
     Count,
     Detection,
-    Effort,
+    Evidence,
     Fault,
-    Level,
-    Mode,
-    Pass,
     Pattern,
     Reading,
-    Risk,
     Severity,
     Share,
     Signal,
@@ -34,7 +31,8 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.feedback_triggers_texts import LABEL_OF, FeedbackPlaybook, Kind, Trigger
+from vstack_proto.patterns.feedback_triggers_passes import PASSES, TRIGGERS, FeedbackIntervention
+from vstack_proto.patterns.feedback_triggers_texts import LABEL_OF, FeedbackPlaybook, Trigger
 from vstack_proto.trace import CanonicalTrace, utc
 
 SOURCES = (
@@ -43,7 +41,6 @@ SOURCES = (
     Source("Edmondson, A. C.", "1999", "Psychological safety and learning behavior in work teams"),
 )
 
-TRIGGERS: tuple[Trigger, ...] = ("truth", "relationship", "identity")
 Dominant = Literal["truth", "relationship", "identity", "none-observed"]
 Intake = Literal["absorbs-feedback", "trigger-prone", "feedback-rejecting"]
 Profile = Literal[
@@ -97,20 +94,6 @@ class TriggerScore(msgspec.Struct, frozen=True):
     explanation: str
     evidence_quotes: tuple[str, ...] = ()
     confidence: Share = 0.5
-
-
-class FeedbackIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change that lets feedback in; what a model proposes has the same shape."""
-
-    target_trigger: Trigger
-    intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class DefensePatternAudit(msgspec.Struct, frozen=True):
@@ -193,7 +176,7 @@ def _steps(trace: FeedbackInteractionTrace) -> Iterator[Step]:
             and worked
             and message.source != "system"
             and (giver is None or who == giver or message.source == "user")
-            and texts.FEEDBACK.search(message.content) is not None
+            and rules.FEEDBACK.search(message.content) is not None
         )
         kind: str = message.source
         if given:
@@ -214,7 +197,7 @@ def preconditions(trace: FeedbackInteractionTrace) -> Iterable[Fault]:
 
 def signals(trace: FeedbackInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
     """Words of replies and the order of messages; a signal is named after the failure mode that it speaks for."""
-    return signs.strongest(texts.by_course(reading, signs.find(reading, texts.RULES), trace.feedback_incorporated))
+    return signs.strongest(rules.by_course(reading, signs.find(reading, rules.RULES), trace.feedback_incorporated))
 
 
 def strengths(case: Case[FeedbackInteractionTrace]) -> dict[str, float]:
@@ -254,70 +237,16 @@ def assess_offline(case: Case[FeedbackInteractionTrace]) -> FeedbackTriggerDetec
     return _detection(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), happened(case))
 
 
-class TriggersAnswer(Answer, frozen=True):
-    """The three triggers."""
-
-    triggers: tuple[texts.TriggerFinding, ...]
-
-
-class QuickAnswer(TriggersAnswer, frozen=True):
-    """All in one call."""
-
-    interventions: tuple[FeedbackIntervention, ...]
-
-
-class InterventionsAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[FeedbackIntervention, ...]
-
-
-class EventsAnswer(Answer, frozen=True):
-    """What is counted in the audits."""
-
-    events: tuple[texts.Happening, ...]
-
-
-def triggered(case: Case[Any], answers: Answers) -> bool:
-    """Nothing is to be changed where no trigger shows."""
-    return max((one.score for one in answers["triggers"].triggers), default=0.0) >= signs.SHOWS
-
-
-def ask_interventions(case: Case[Any], answers: Answers) -> str:
-    """The task, with the triggers as scored."""
-    found = answers["triggers"].triggers
-    scores: dict[str, float]
-    scores = {name: max((one.score for one in found if one.trigger == name), default=0.0) for name in TRIGGERS}
-    told = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
-    return texts.ASK_SCORED.format(scores=told, dominant=signs.leading(scores)) + texts.ASK_INTERVENTIONS
-
-
-SCORING = Pass("triggers", TriggersAnswer, lambda case, answers: texts.ASK_TRIGGERS)
-CHANGING = Pass("interventions", InterventionsAnswer, ask_interventions, triggered)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: texts.ASK_AUDIT)
-PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (
-        Pass("triggers", QuickAnswer, lambda case, answers: f"{texts.ASK_TRIGGERS}\n\n{texts.ASK_INTERVENTIONS}"),
-    ),
-    "standard": (SCORING, CHANGING),
-    "forensic": (SCORING, COUNTING, CHANGING),
-}
-
-
 def conclude(case: Case[FeedbackInteractionTrace], answers: Answers) -> FeedbackTriggerDetection:
     """Scores as far as quotations bear them out; a trigger without a finding does not show."""
-    shown = strengths(case)
-    told: dict[str, signs.Judged] = {}
-    for name in TRIGGERS:
-        found = ((o.score, o.explanation, o.evidence) for o in answers["triggers"].triggers if o.trigger == name)
-        own = signs.judge(case, found, shown[name])
-        # Signals of a trigger that the model did not see are taken back: words can mislead a rule.
-        seen = [one for one in case.signals if LABEL_OF[one.name] == name and own.score >= 0.1]
-        told[name] = msgspec.structs.replace(own, proofs=(*own.proofs, *signs.proofs(case, seen)))
+    told = talk.heard(case, passes.findings(answers), LABEL_OF, strengths(case), floor=0.1)
+    points = passes.points_of(case, answers)
+    most = passes.highest_of(points)
+    told = {name: msgspec.structs.replace(own, score=min(own.score, most)) for name, own in told.items()}
     proposed = getattr(answers.get("interventions", answers["triggers"]), "interventions", ())
-    sure = 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())
+    sure = 0.5 + 0.05 * (len(points) + sum(len(one.proofs) for one in told.values()))
     events = talk.counted(case, answers["events"].events) if "events" in answers else happened(case)
-    return _detection(case, told, proposed, round(min(0.9, sure), 2), events)
+    return _detection(case, told, proposed, round(min(0.9, sure), 2), events, points)
 
 
 def _detection(
@@ -326,6 +255,7 @@ def _detection(
     proposed: Iterable[FeedbackIntervention],
     confidence: float,
     events: Mapping[str, int],
+    points: tuple[tuple[passes.Became, int, str], ...] = (),
 ) -> FeedbackTriggerDetection:
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     profile, dominant = profile_of(scores, trace.feedback_incorporated), signs.leading(scores)
@@ -338,7 +268,9 @@ def _detection(
         )
     pairs = [(one.target_trigger, one.intervention_type) for one in interventions]
     payload = {"trigger_scores": scores, "dominant_trigger": dominant}
-    ranked = sorted(told.values(), key=lambda own: -own.score)
+    ranked = [proof for own in sorted(told.values(), key=lambda own: -own.score) for proof in own.proofs]
+    left = [one for one in points if one[0] not in passes.MET]
+    ranked += [Evidence(f"A point of the feedback, {fate.replace('_', ' ')}", (at,), quote) for fate, at, quote in left]
     return FeedbackTriggerDetection(
         cast("Dominant", dominant),
         scores,
@@ -353,10 +285,10 @@ def _detection(
         trace.feedback_incorporated,
         banded(max(scores.values()), signs.BANDS),
         profile,
-        **(audits_of(events) if case.mode == "forensic" else {}),
+        **(audits_of(events, points) if case.mode == "forensic" else {}),
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
-        evidence=signs.each_once(proof for own in ranked for proof in own.proofs),
+        evidence=signs.each_once(ranked),
         confidence=confidence,
     )
 
@@ -370,19 +302,27 @@ def happened(case: Case[FeedbackInteractionTrace]) -> Mapping[str, int]:
         "deflection": seen["tone_redirect"] + seen["source_dismissal"],
         "repetition": seen["restate_original"],
         "justification": seen["defensive_argument"] + seen["rule_citation"] + seen["defensive_self_statement"],
-        "concession": sum(texts.CONCEDED.search(text) is not None for text in replies),
+        "concession": sum(rules.CONCEDED.search(text) is not None for text in replies),
         "attack": giver,
-        "engagement": sum(texts.ENGAGED.search(text) is not None for text in replies),
+        "engagement": sum(rules.ENGAGED.search(text) is not None for text in replies),
     }
 
 
-def audits_of(events: Mapping[str, int]) -> dict[str, Any]:
+def audits_of(events: Mapping[str, int], points: Sequence[tuple[passes.Became, int, str]] = ()) -> dict[str, Any]:
     """The two audits; every estimate is a share of what was counted."""
-    d, r, j, c, a, e = (events.get(kind, 0) for kind in get_args(texts.EventKind))
+    fates = Counter(fate for fate, _, _ in points)
+    told = ", ".join(f"{count} {fate.replace('_', ' ')}" for fate, count in fates.items())
+    d, r, j, c, a, e = (events.get(kind, 0) for kind in get_args(passes.EventKind))
     kept_out = d + r + j
+    defended = f"{kept_out} defences beside {c} concessions." + (f" Points of the feedback: {told}." if told else "")
     return {
         "defense_pattern_audit": DefensePatternAudit(
-            d, r, j, c, round(kept_out / max(1, kept_out + c), 4), f"{kept_out} defences beside {c} concessions."
+            d,
+            r,
+            j,
+            c,
+            round(kept_out / max(1, kept_out + c), 4),
+            defended,
         ),
         "source_attribution_audit": SourceAttributionAudit(
             a, e, round(a / max(1, a + e), 4), f"The giver was answered {a} times, the point {e} times."

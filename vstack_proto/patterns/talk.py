@@ -197,6 +197,34 @@ def counted(case: Case[Any], told: Iterable[Happening[K]]) -> Mapping[str, int]:
     return Counter(kind for kind, _, _ in stood(case, told))
 
 
+class Fate(msgspec.Struct, Generic[K], frozen=True, forbid_unknown_fields=True):
+    """What became of something that was said: the words that raised it and, where there are any, those that met it."""
+
+    kind: K
+    step: Count
+    quote: str
+    met_step: Count | None = None
+    met_quote: str = ""
+
+
+def followed(case: Case[Any], told: Iterable[Fate[K]], met: Container[str]) -> tuple[tuple[K, int, str], ...]:
+    """The fates that stand, each once: kind, step and the words that raised it.
+
+    Args:
+        case: Where quotations are looked up and counted.
+        told: Without a quotation that stands they are left out.
+        met: Kinds that say that it was met: they need words that met it, too, in a later step.
+    """
+    kept = dict[tuple[K, int, str], None]()
+    for one in told:
+        raised = case.quoted(one.quote, (one.step,))
+        late = one.met_step is not None and one.met_step > one.step
+        meeting = case.quoted(one.met_quote, (one.met_step,)) if late and one.met_step is not None else None
+        if raised and (one.kind not in met or meeting):
+            kept[one.kind, raised[1][0], raised[0]] = None
+    return tuple(kept)
+
+
 class Objection(msgspec.Struct, Generic[K], frozen=True, forbid_unknown_fields=True):
     """What speaks against the score of one label, and how much of the score is left."""
 
