@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.plus_delta import (
-    PATTERN,
+from vstack_proto.patterns.plus_delta import PATTERN, FeedbackRequest, Review, assessed, profile_of
+from vstack_proto.patterns.plus_delta_passes import (
     AgainAnswer,
     ChangesAnswer,
+    DeltaFinding,
+    Dispute,
+    DisputesAnswer,
     FeedbackChange,
-    FeedbackRequest,
     ItemsAnswer,
-    Review,
-    assessed,
-    profile_of,
+    PlusFinding,
 )
-from vstack_proto.patterns.plus_delta_texts import Commitment, DeltaFinding, DeltaItem, PlusFinding, PlusItem
+from vstack_proto.patterns.plus_delta_texts import Commitment, DeltaItem, PlusItem
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 
@@ -145,17 +145,33 @@ CHANGE = FeedbackChange(
 )
 
 
+def dispute(item: int, verdict: Any, quote: str = "unique(order_id)") -> Dispute:
+    return Dispute(item, verdict, "The work says so", (Evidence("says so", (0,), quote),))
+
+
+# Words that stand nowhere answer nothing, and neither does an answer to an item that is none.
+UNFOUNDED = (dispute(1, "wrong", "words of nobody"), dispute(9, "wrong"))
+
+
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
         ("quick", {"items": ITEMS}),
-        ("standard", {"items": ITEMS}),
-        ("forensic", {"items": ITEMS, "again": AgainAnswer((), (AGAIN, DELTA)), "changes": ChangesAnswer((CHANGE,))}),
+        ("standard", {"items": ITEMS, "changes": ChangesAnswer((CHANGE,))}),
+        (
+            "forensic",
+            {
+                "items": ITEMS,
+                "again": AgainAnswer((), (AGAIN, DELTA)),
+                "disputes": DisputesAnswer(UNFOUNDED),
+                "changes": ChangesAnswer((CHANGE,)),
+            },
+        ),
     ],
 )
 def test_a_good_answer_reaches_the_feedback(mode: Any, answers: Any) -> None:
     case = kit.case_of(PATTERN, ORDERS, mode)
-    assert all(one.instruction(case, answers) for one in PATTERN.passes[mode])
+    assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     found = PATTERN.conclude(case, answers)
     deep = mode == "forensic"
     assert [item.evidence for item in found.plus_items] == [""]
@@ -166,17 +182,44 @@ def test_a_good_answer_reaches_the_feedback(mode: Any, answers: Any) -> None:
     kinds = {(one.target_dimension, one.intervention_type) for one in found.interventions}
     expected = {("plus", "tighten_specificity"), ("plus", "require_evidence"), ("plus", "add_commitment")}
     assert expected | {("overall", "add_commitment")} <= kinds
-    assert (("overall", "compose_pattern") in kinds) == deep
+    assert (("overall", "compose_pattern") in kinds) == (mode != "quick")
     modes = {book.failure_mode for book in found.attached_playbooks}
     assert {"generic_affirmation", "no_evidence", "no_keep_doing", "no_commitments"} <= modes
     assert ("no_alternative" in modes) == deep
     assert kit.misquotes(PATTERN, ORDERS, found) == []
-    assert case.grounding.dropped == 1
+    assert case.grounding.dropped == (2 if deep else 1)
     if deep:
         assert found.behavioral_audit is not None
         assert found.behavioral_audit.generic_phrases_detected == ("great work",)
         assert found.specificity_audit is not None
         assert found.specificity_audit.specific_delta_count == 2
+
+
+@pytest.mark.parametrize(
+    ("disputes", "deltas", "pluses", "assessment"),
+    [
+        (UNFOUNDED, ["critical", "moderate"], 1, "rework"),
+        ((dispute(0, "overdrawn"),), ["critical", "moderate"], 0, "rework"),
+        ((dispute(1, "overdrawn"),), ["moderate", "moderate"], 1, "iterate"),
+        ((dispute(1, "wrong"), dispute(2, "wrong"), dispute(2, "wrong")), [], 1, "keep-going"),
+        ((dispute(1, "overdrawn"),) * 3, ["moderate"], 1, "iterate"),
+    ],
+)
+def test_what_the_work_answers_is_struck_or_weighs_less(
+    disputes: tuple[Dispute, ...], deltas: list[str], pluses: int, assessment: str
+) -> None:
+    case = kit.case_of(PATTERN, ORDERS, "forensic")
+    answers = {"items": ITEMS, "again": AgainAnswer((), (AGAIN,)), "disputes": DisputesAnswer(disputes)}
+    found = PATTERN.conclude(case, answers)
+    assert [item.severity for item in found.delta_items] == deltas
+    assert (len(found.plus_items), found.overall_assessment) == (pluses, assessment)
+    changes = PATTERN.passes["forensic"][3].instruction(case, answers)
+    assert changes.count("(delta, ") == len(deltas)
+
+
+def test_without_an_item_nothing_is_disputed() -> None:
+    case = kit.case_of(PATTERN, ORDERS, "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(case, {"items": ItemsAnswer((), (), (), "keep-going", 0.5)})
 
 
 def test_from_a_canonical_trace() -> None:

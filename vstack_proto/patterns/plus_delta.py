@@ -8,23 +8,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import plus_delta_passes as passes
+from vstack_proto.patterns import plus_delta_signs as rules
 from vstack_proto.patterns import plus_delta_texts as texts
 from vstack_proto.patterns import signs
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
     Count,
     Detection,
-    Effort,
     Evidence,
-    Level,
-    Mode,
-    Pass,
     Pattern,
     Reading,
-    Risk,
     Severity,
     Share,
     Signal,
@@ -33,12 +29,11 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
+from vstack_proto.patterns.plus_delta_passes import PASSES, Assessment, FeedbackChange
+from vstack_proto.patterns.plus_delta_signs import NOTES
 from vstack_proto.patterns.plus_delta_texts import (
-    NOTES,
     Commitment,
     DeltaItem,
-    Dimension,
-    Kind,
     PlusDeltaPlaybook,
     PlusItem,
     Weight,
@@ -52,7 +47,6 @@ SOURCES = (
     Source("Brown, B.", "2018", "Dare to Lead"),
 )
 
-Assessment = Literal["keep-going", "iterate", "rework"]
 Style = Literal["balanced", "delta-leaning", "plus-leaning"]
 Profile = Literal[
     "balanced_specific", "plus_heavy_morale", "delta_heavy_rework", "generic_noise", "no_evidence_cited",
@@ -95,20 +89,6 @@ class BehavioralAudit(msgspec.Struct, frozen=True):
     behavioral_estimate: Share = 0.5
     generic_phrases_detected: tuple[str, ...] = ()
     explanation: str = ""
-
-
-class FeedbackChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change to how feedback is given; what a model proposes has the same shape."""
-
-    target_dimension: Dimension
-    intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class PlusDeltaFeedback(Detection, frozen=True):
@@ -162,7 +142,7 @@ def read(trace: FeedbackRequest) -> Reading:
 
 def signals(trace: FeedbackRequest, reading: Reading) -> tuple[Signal, ...]:
     """What the rules see in the work; a signal is named after what it makes an item of."""
-    return signs.strongest(texts.found(reading, range(2, len(reading.steps))))
+    return signs.strongest(rules.found(reading, range(2, len(reading.steps))))
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -179,6 +159,9 @@ class Review(msgspec.Struct, frozen=True):
     def items(self) -> tuple[PlusItem | DeltaItem, ...]:
         """Both sides."""
         return (*self.plus, *self.delta)
+
+
+GRAVITY: tuple[Assessment, ...] = ("keep-going", "iterate", "rework")
 
 
 def assessed(delta: Sequence[DeltaItem]) -> Assessment:
@@ -233,90 +216,38 @@ def assess_offline(case: Case[FeedbackRequest]) -> PlusDeltaFeedback:
     return _feedback(case, review, (), signs.confidence(case.signals, len(case.reading.steps)))
 
 
-class AgainAnswer(Answer, frozen=True):
-    """Items of the second reading."""
-
-    plus_items: tuple[texts.PlusFinding, ...]
-    delta_items: tuple[texts.DeltaFinding, ...]
-
-
-class ItemsAnswer(AgainAnswer, frozen=True):
-    """The review."""
-
-    commitments: tuple[Commitment, ...]
-    overall_assessment: Assessment
-    feedback_quality_score: Share
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change in how feedback is given."""
-
-    interventions: tuple[FeedbackChange, ...]
-
-
-def ask_items(case: Case[Any], answers: Answers) -> str:
-    """The task, with what the request asks for."""
-    trace: FeedbackRequest = case.trace
-    told = {"subject": trace.subject_agent, "reviewer": trace.reviewer_agent, "style": trace.style}
-    return texts.ASK_ITEMS.format(most=trace.max_items_per_category, **told)
-
-
-def so_far(answers: Answers) -> str:
-    """The review so far, for an instruction."""
-    given: ItemsAnswer = answers["items"]
-    told = [f"plus: {item.statement}" for item in given.plus_items]
-    told += [f"delta ({item.severity}): {item.statement}" for item in given.delta_items]
-    return f"{given.overall_assessment}; " + ("; ".join(told) or "no items")
-
-
-ITEMS = Pass("items", ItemsAnswer, ask_items)
-PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (ITEMS,),
-    "standard": (ITEMS,),
-    "forensic": (
-        ITEMS,
-        Pass("again", AgainAnswer, lambda case, answers: texts.ASK_AGAIN.format(told=so_far(answers))),
-        Pass("changes", ChangesAnswer, lambda case, answers: texts.ASK_INTERVENTIONS.format(told=so_far(answers))),
-    ),
-}
-
-
 def conclude(case: Case[FeedbackRequest], answers: Answers) -> PlusDeltaFeedback:
     """The model's review; an item whose quotations do not stand stays, without evidence, and counts as such."""
-    given: ItemsAnswer = answers["items"]
-    again: AgainAnswer = answers.get("again", AgainAnswer((), ()))
-    most = case.trace.max_items_per_category
-    pluses = _once((*given.plus_items, *again.plus_items))[:most]
-    deltas = _once((*given.delta_items, *again.delta_items))[:most]
-    stands = [case.ground(item.evidence) for item in (*pluses, *deltas)]
-    quotes = iter([own[0].quote if own else "" for own in stands])
-    plus = tuple(PlusItem(one.statement, next(quotes), one.impact, one.keep_doing) for one in pluses)
-    delta = tuple(DeltaItem(o.statement, next(quotes), o.impact, o.alternative, o.severity) for o in deltas)
+    given: passes.ItemsAnswer = answers["items"]
+    items, against = passes.disputed(case, answers)
+    stands = [case.ground(item.evidence) for item in items]
+    quoted = [(item, own[0].quote if own else "") for item, own in zip(items, stands, strict=True)]
+    plus = tuple(
+        PlusItem(o.statement, quote, o.impact, o.keep_doing) for o, quote in quoted if isinstance(o, passes.PlusFinding)
+    )
+    delta = tuple(
+        DeltaItem(o.statement, quote, o.impact, o.alternative, o.severity)
+        for o, quote in quoted
+        if isinstance(o, passes.DeltaFinding)
+    )
     promised = tuple(one for one in given.commitments if one.by_agent.strip() and one.commitment.strip())
-    evidence = signs.each_once(proof for own in stands for proof in own)
-    review = Review(plus, delta, promised, given.overall_assessment, given.feedback_quality_score, evidence)
+    evidence = signs.each_once([*(proof for own in stands for proof in own), *against])
+    # What the work has answered can no longer call for more than the items that are left.
+    verdict = min(given.overall_assessment, assessed(delta), key=GRAVITY.index) if against else given.overall_assessment
+    review = Review(plus, delta, promised, verdict, given.feedback_quality_score, evidence)
     proposed = answers["changes"].interventions if "changes" in answers else ()
     return _feedback(case, review, proposed, round(min(0.9, 0.4 + 0.1 * len(evidence)), 2))
-
-
-def _once(found: Iterable[Any]) -> list[Any]:
-    """Items with something to say, each statement once."""
-    kept: dict[str, Any] = {}
-    for item in found:
-        if item.statement.strip():
-            kept.setdefault(item.statement.strip().lower(), item)
-    return list(kept.values())
 
 
 def phrases(review: Review) -> tuple[str, ...]:
     """Phrases of the feedback that would fit any work, each once."""
     told = (f"{item.statement} {item.impact}" for item in review.items)
-    return tuple(dict.fromkeys(match.group().lower() for text in told for match in texts.GENERIC.finditer(text)))
+    return tuple(dict.fromkeys(match.group().lower() for text in told for match in rules.GENERIC.finditer(text)))
 
 
 def generic(item: PlusItem | DeltaItem) -> bool:
     """Whether an item says what would fit any work."""
-    return texts.GENERIC.search(item.statement) is not None
+    return rules.GENERIC.search(item.statement) is not None
 
 
 def weaknesses(review: Review, style: Style) -> Iterator[str]:
