@@ -10,20 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.smart_goal import (
-    CRITERIA,
-    PATTERN,
-    UNSET,
+from vstack_proto.patterns.smart_goal import CRITERIA, PATTERN, UNSET, GoalRequest, mean, profile_of, quality_of
+from vstack_proto.patterns.smart_goal_passes import (
     AttackAnswer,
     ChangesAnswer,
+    CriterionFinding,
+    Gauge,
+    GaugesAnswer,
     GoalAnswer,
     GoalIntervention,
-    GoalRequest,
-    mean,
-    profile_of,
-    quality_of,
 )
-from vstack_proto.patterns.smart_goal_texts import CriterionFinding, CriterionScore, Goal, KillCriterion, SuccessMetric
+from vstack_proto.patterns.smart_goal_texts import CriterionScore, Goal, KillCriterion, SuccessMetric
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 CLEAR = GoalRequest(
@@ -136,17 +133,29 @@ ATTACK = AttackAnswer((WEAKER, finding("specific", 0.1, "not given")), ("log sho
 CHANGE = GoalIntervention("overall", "human_review", "Ask finance", "Call them")
 
 
+def gauge(basis: Any, quote: str, step: int = 0) -> Gauge:
+    return Gauge(METRIC.name.upper(), basis, "Read off the bill.", (Evidence("says so", (step,), quote),))
+
+
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
         ("quick", {"goal": ANSWER}),
-        ("standard", {"goal": ANSWER}),
-        ("forensic", {"goal": ANSWER, "attack": ATTACK, "changes": ChangesAnswer((CHANGE,))}),
+        ("standard", {"goal": ANSWER, "changes": ChangesAnswer((CHANGE,))}),
+        (
+            "forensic",
+            {
+                "goal": ANSWER,
+                "attack": ATTACK,
+                "gauges": GaugesAnswer((gauge("given", "310 EUR per night", 1),)),
+                "changes": ChangesAnswer((CHANGE,)),
+            },
+        ),
     ],
 )
 def test_a_good_answer_reaches_the_goal(mode: Any, answers: Any) -> None:
     case = kit.case_of(PATTERN, NIGHTLY, mode)
-    assert all(one.instruction(case, answers) for one in PATTERN.passes[mode])
+    assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     found, deep = PATTERN.conclude(case, answers), mode == "forensic"
     # What rests on nothing is worth 0.5, what was left out nothing; an attack counts where its quotation stands.
     expected = [0.9, 0.3 if deep else 0.9, 0.5, 0.0, 0.9]
@@ -159,9 +168,43 @@ def test_a_good_answer_reaches_the_goal(mode: Any, answers: Any) -> None:
     assert found.open_questions == ("Who pays?", "Which run?")[: 1 + deep]
     modes = {book.failure_mode for book in found.attached_playbooks}
     assert modes == {"irrelevant_to_context", "no_deadline"} | ({"no_measurement"} if deep else set())
-    assert (CHANGE in found.interventions) == deep
+    assert (CHANGE in found.interventions) == (mode != "quick")
     assert kit.misquotes(PATTERN, NIGHTLY, found) == []
     assert case.grounding.dropped == 1 + deep
+    if deep:
+        assert found.rigor_audit is not None
+        assert found.rigor_audit.explanation.endswith("The request gives 1 of 1 targets.")
+
+
+@pytest.mark.parametrize(
+    ("gauges", "measurable", "metrics", "question"),
+    [
+        ((gauge("given", "310 EUR per night", 1),), 0.9, 1, None),
+        ((gauge("given", "words that are not there"),), 0.5, 1, "Who confirms the target of run time"),
+        ((gauge("proposed", "310 EUR per night", 1),), 0.5, 1, "Who confirms the target of run time"),
+        ((), 0.5, 1, "Who confirms the target of run time"),
+        (
+            (gauge("unmeasurable", "310 EUR per night", 1),),
+            0.5,
+            0,
+            "How is run time to be measured? Read off the bill.",
+        ),
+    ],
+)
+def test_a_target_that_nobody_gave_is_a_question(
+    gauges: tuple[Gauge, ...], measurable: float, metrics: int, question: str | None
+) -> None:
+    case = kit.case_of(PATTERN, NIGHTLY, "forensic")
+    found = PATTERN.conclude(case, {"goal": ANSWER, "gauges": GaugesAnswer(gauges)})
+    assert {one.criterion: one.quality_score for one in found.criteria}["measurable"] == measurable
+    assert len(found.success_metrics) == metrics
+    assert found.open_questions[0] == "Who pays?"
+    assert [one.startswith(question or "?") for one in found.open_questions[1:]] == [True] * (question is not None)
+
+
+def test_without_a_metric_no_target_is_looked_at() -> None:
+    case = kit.case_of(PATTERN, NIGHTLY, "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(case, {"goal": GoalAnswer("s", (), (), (), (), "May", ())})
 
 
 def test_the_models_own_score_counts_where_all_stands() -> None:

@@ -9,22 +9,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vstack_proto.patterns import signs
+from vstack_proto.patterns import smart_goal_passes as passes
+from vstack_proto.patterns import smart_goal_signs as rules
 from vstack_proto.patterns import smart_goal_texts as texts
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
     Count,
     Detection,
-    Effort,
     Evidence,
-    Level,
-    Mode,
-    Pass,
     Pattern,
     Reading,
-    Risk,
     Severity,
     Share,
     Signal,
@@ -33,6 +29,7 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
+from vstack_proto.patterns.smart_goal_passes import ASSUMED, PASSES, AttackAnswer, GoalAnswer, GoalIntervention
 from vstack_proto.patterns.smart_goal_texts import CriterionScore, Goal, KillCriterion, Quality, SuccessMetric
 from vstack_proto.trace import CanonicalTrace
 
@@ -82,20 +79,6 @@ class RigorAudit(msgspec.Struct, frozen=True):
     operationalizable_kill_count: Count = 0
     rigor_estimate: Share = 0.5
     explanation: str = ""
-
-
-class GoalIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change to the goal; what a model proposes has the same shape."""
-
-    target_criterion: texts.Target
-    intervention_type: texts.Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class SMARTGoal(Detection, frozen=True):
@@ -155,7 +138,7 @@ def read(trace: GoalRequest) -> Reading:
 
 def marks(trace: GoalRequest) -> tuple[Signal, ...]:
     """What the rules see in the request; the steps are those of ``parts``."""
-    return signs.find(Reading((), tuple(parts(trace))), texts.RULES)
+    return signs.find(Reading((), tuple(parts(trace))), rules.RULES)
 
 
 def signals(trace: GoalRequest, reading: Reading) -> tuple[Signal, ...]:
@@ -201,10 +184,10 @@ def assess_offline(case: Case[GoalRequest]) -> SMARTGoal:
     trace, seen = case.trace, marks(case.trace)
     given, names = signs.by_label(seen), frozenset(one.name for one in seen)
     around = (bool(trace.context.strip()), bool(trace.available_resources), bool(trace.known_constraints))
-    scores = texts.qualities(trace.vague_goal, *around, names)
+    scores = rules.qualities(trace.vague_goal, *around, names)
     hint = (trace.deadline_hint or "").strip()
-    deadline = hint or next((texts.date_in(one.quote) for one in given.get("date", ())), UNSET)
-    metrics = tuple(texts.metrics_of(given))
+    deadline = hint or next((rules.date_in(one.quote) for one in given.get("date", ())), UNSET)
+    metrics = tuple(rules.metrics_of(given))
     limits = [one.strip() for one in trace.known_constraints if one.strip()]
     kills = [KillCriterion(f"limit {number}", f"this no longer holds: {one}") for number, one in enumerate(limits, 1)]
     if not undated(deadline):
@@ -214,14 +197,14 @@ def assess_offline(case: Case[GoalRequest]) -> SMARTGoal:
     whole = mean(scores)
     goal = Goal(
         "; ".join(told),
-        tuple(CriterionScore(name, texts.statement_of(name, scores[name], given), scores[name]) for name in CRITERIA),
+        tuple(CriterionScore(name, rules.statement_of(name, scores[name], given), scores[name]) for name in CRITERIA),
         tuple(
             dict.fromkeys([*(f"shown: {one.target}" for one in metrics), *(f"still holds: {one}" for one in limits)])
         ),
         metrics,
         tuple(kills),
         deadline,
-        tuple(texts.SAID[name][2] for name in CRITERIA if scores[name] < 0.5),
+        tuple(rules.SAID[name][2] for name in CRITERIA if scores[name] < 0.5),
         whole,
         quality_of(whole),
     )
@@ -229,73 +212,27 @@ def assess_offline(case: Case[GoalRequest]) -> SMARTGoal:
     return _detection(case, goal, (), case.evidence_of_signals(), read, names)
 
 
-class GoalAnswer(Answer, frozen=True):
-    """The rewritten goal. The last two are computed where the model leaves them out."""
-
-    smart_statement: str
-    criteria: tuple[texts.CriterionFinding, ...]
-    completion_criteria: tuple[str, ...]
-    success_metrics: tuple[SuccessMetric, ...]
-    kill_criteria: tuple[KillCriterion, ...]
-    deadline: str
-    open_questions: tuple[str, ...]
-    overall_smart_score: Share | None = None
-    smart_quality: Quality | None = None
-
-
-class AttackAnswer(Answer, frozen=True):
-    """What the goal does not withstand."""
-
-    criteria: tuple[texts.CriterionFinding, ...]
-    completion_criteria: tuple[str, ...]
-    kill_criteria: tuple[KillCriterion, ...]
-    open_questions: tuple[str, ...]
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change in the goal."""
-
-    interventions: tuple[GoalIntervention, ...]
-
-
-def so_far(answers: Answers) -> str:
-    """The goal so far, for an instruction."""
-    given: GoalAnswer = answers["goal"]
-    told = ", ".join(f"{one.criterion} {one.quality_score:.2f}" for one in given.criteria)
-    return f"'{given.smart_statement}' (deadline {given.deadline}; {told or 'no criterion met'})"
-
-
-GOAL = Pass("goal", GoalAnswer, lambda case, answers: texts.ASK_GOAL)
-PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (GOAL,),
-    "standard": (GOAL,),
-    "forensic": (
-        GOAL,
-        Pass("attack", AttackAnswer, lambda case, answers: texts.ASK_ATTACK.format(told=so_far(answers))),
-        Pass("changes", ChangesAnswer, lambda case, answers: texts.ASK_CHANGES.format(told=so_far(answers))),
-    ),
-}
-ASSUMED = 0.5  # what a criterion is worth that rests on nothing in the request
-
-
 def conclude(case: Case[GoalRequest], answers: Answers) -> SMARTGoal:
     """The model's goal; what it made up without ground is worth half, and an attack only lowers a score."""
     given: GoalAnswer = answers["goal"]
     attack: AttackAnswer = answers.get("attack", AttackAnswer((), (), (), ()))
-    proofs: list[Evidence] = []
+    gauged = passes.gauged(case, answers)
+    proofs: list[Evidence] = [*gauged.proofs]
     assumed, criteria = False, []
     for name in CRITERIA:
         # The best of several findings of a criterion counts, the contract's neutral item where there is none.
         own = max((one for one in given.criteria if one.criterion == name), key=lambda o: o.quality_score, default=None)
-        own = own or texts.CriterionFinding(name, "", 0.0, ())
+        own = own or passes.CriterionFinding(name, "", 0.0, ())
         stands = case.ground(own.evidence)
-        score = own.quality_score if stands else min(ASSUMED, own.quality_score)
+        # Targets that nobody gave are the writer's own, so the request does not say how much.
+        ours = name == "measurable" and gauged.asked and not gauged.given
+        score = own.quality_score if stands and not ours else min(ASSUMED, own.quality_score)
         for weaker in (one for one in attack.criteria if one.criterion == name):
             proofs += (shown := case.ground(weaker.evidence))
             score = min(score, weaker.quality_score) if shown else score
         proofs += stands
         assumed = assumed or score < own.quality_score
-        criteria.append(CriterionScore(name, own.statement.strip() or f"{texts.SAID[name][1]}.", score))
+        criteria.append(CriterionScore(name, own.statement.strip() or f"{rules.SAID[name][1]}.", score))
     computed = mean({one.criterion: one.quality_score for one in criteria})
     # The contract takes the model's own score; not above the computed one where a criterion had to be lowered.
     told = given.overall_smart_score
@@ -304,12 +241,13 @@ def conclude(case: Case[GoalRequest], answers: Answers) -> SMARTGoal:
         given.smart_statement.strip() or case.trace.vague_goal,
         tuple(criteria),
         tuple(dict.fromkeys((*given.completion_criteria, *attack.completion_criteria))),
-        tuple(one for one in given.success_metrics if one.name.strip()),
+        gauged.metrics,
         tuple({one.name: one for one in (*attack.kill_criteria, *given.kill_criteria) if one.name.strip()}.values()),
         given.deadline.strip() or UNSET,
-        tuple(dict.fromkeys((*given.open_questions, *attack.open_questions))),
+        tuple(dict.fromkeys((*given.open_questions, *attack.open_questions, *gauged.questions))),
         overall,
         given.smart_quality if given.smart_quality and not assumed else quality_of(overall),
+        len(gauged.given) if gauged.asked else None,
     )
     proposed = answers["changes"].interventions if "changes" in answers else ()
     sure, seen = round(min(0.9, 0.4 + 0.1 * len(proofs)), 2), frozenset(one.name for one in case.signals)
@@ -372,21 +310,18 @@ def audits_of(goal: Goal) -> dict[str, Any]:
     met = [name for name in CRITERIA if scores[name] >= 0.4]
     weak = tuple(name for name in CRITERIA if 0 < scores[name] < 0.4)
     missing = tuple(name for name in CRITERIA if not scores[name])
-    figures = sum(texts.COUNTABLE.search(one.target) is not None for one in goal.metrics)
-    stops = sum(texts.COUNTABLE.search(one.condition) is not None for one in goal.kills)
+    figures = sum(rules.COUNTABLE.search(one.target) is not None for one in goal.metrics)
+    stops = sum(rules.COUNTABLE.search(one.condition) is not None for one in goal.kills)
     every = len(goal.metrics) + len(goal.kills)
+    told = f"{figures + stops} of {every} can be checked by a figure."
+    if goal.given is not None:
+        told += f" The request gives {goal.given} of {len(goal.metrics)} targets."
     rigor = round((figures + stops) / every, 4) if every else 0.5
     return {
         "criteria_audit": CriteriaAudit(
             len(met), weak, missing, len(met) / len(CRITERIA), f"{len(met)} of {len(CRITERIA)} criteria are addressed."
         ),
-        "rigor_audit": RigorAudit(
-            figures,
-            len(goal.metrics) - figures,
-            stops,
-            rigor,
-            f"{figures + stops} of {every} can be checked by a figure.",
-        ),
+        "rigor_audit": RigorAudit(figures, len(goal.metrics) - figures, stops, rigor, told),
     }
 
 
