@@ -18,6 +18,7 @@ from vstack_proto.commands import (
     SendPart,
     StoreCache,
 )
+from vstack_proto.contributed import REST, Direct
 from vstack_proto.encoding import BodyDecoder
 from vstack_proto.errors import RemoteProtocolError, TraceNotReadable
 from vstack_proto.events import (
@@ -64,12 +65,32 @@ class AnalysisSteps(IntakeSteps):
             body = decoder.decode(body)
             decoder.finish()
             state.body = [body]
+        if state.surface != REST:
+            return self._open(body, event.at)
         if not body:
             told = 'the body is empty; send {"trace": {...}} as JSON'
             raise RemoteProtocolError(400, "invalid_request", told)
+        return self._begin(state.path, event.at)
+
+    def _open(self, body: bytes, at: float) -> Commands:
+        """What a contributed route makes of its body."""
+        state = self.state
+        opened = self._contribution.open(state.fields, body)
+        if isinstance(opened, Direct):
+            told = (("content-type", opened.content_type), NO_STORE) if opened.content_type else (NO_STORE,)
+            return self._finish(opened.status, told, opened.body, opened.code)
+        # From here on it is an analysis like any other: one that was asked for at /v1 is found under the same aliases.
+        state.endpoint = "analyze"
+        state.pattern, state.context, state.reports = opened.pattern, opened.context, opened.reports
+        state.body = [opened.body]
+        return self._begin(f"/v1/analyze/{opened.pattern}", at)
+
+    def _begin(self, path: str, at: float) -> Commands:
+        """Look the very bytes up where there is a cache, and else decode them."""
+        state, policy = self.state, self.policy
         if not policy.cache:
-            return (ArmDeadline(state.last_moment), *self._decode(event.at))
-        state.alias = alias_key(state.path, body, self._scope if policy.scope_by_key else "")
+            return (ArmDeadline(state.last_moment), *self._decode(at))
+        state.alias = alias_key(path, state.body[0], self._scope if policy.scope_by_key else "")
         state.phase = ALIAS
         return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, state.alias)
 
@@ -221,9 +242,16 @@ class AnalysisSteps(IntakeSteps):
     def _progress(self) -> Commands:
         """Tell a caller who listens which pass begins."""
         state = self.state
-        if not state.streaming or state.analysis is None:
+        if not (state.streaming or state.reports) or state.analysis is None:
             return ()
         turns = len(self.service.catalogue.get(state.pattern).passes[state.analysis.mode])
+        if state.surface != REST:
+            if state.analysis.complaint:
+                return ()  # the same pass again: who counts passes has heard of it
+            part = self._contribution.progress(state.context, state.analysis.turn + 1, turns, state.pattern)
+            # Nothing was sent before the first of them, so that an answer without any comes as one body.
+            opening = () if state.streaming else self._open_stream((("x-accel-buffering", "no"),))
+            return (*opening, SendPart(part))
         told = {"pass": state.analysis.turn + 1, "passes": turns, "pattern": state.pattern}
         return (SendPart(server_event("progress", msgspec.json.encode(told))),)
 
@@ -269,4 +297,6 @@ class AnalysisSteps(IntakeSteps):
         body = detection_body(
             state.pattern, state.mode, state.model, entry.detection, cached=cached, warnings=state.warnings
         )
+        if state.surface != REST:
+            body = self._contribution.answer(state.context, body)
         return self._finish(200, headers, body)

@@ -102,6 +102,9 @@ class IntakeSteps(Replies):
         state.route = match.route.path
         state.endpoint = match.route.endpoint
         state.pattern = match.name
+        if match.route.contribution is not None:
+            state.surface = match.route.contribution.surface
+            match.route.contribution.check(state.fields)
         if match.route.public:
             return (ArmDeadline(state.last_moment), *self._serve())
         if policy.require_auth or event.credential is not None:
@@ -166,13 +169,17 @@ class IntakeSteps(Replies):
         if event.verdict == "refused":
             told = f"{event.limit} requests in {event.window:g} s are allowed; Retry-After says when the next one is"
             raise RemoteProtocolError(429, "rate_limited", told, retry_after=event.retry_after)
-        return self._want_body() if state.endpoint == "analyze" else self._serve()
+        return self._serve()
 
     def _serve(self) -> Commands:
         """Begin what the route is for."""
         state, service = self.state, self.service
         endpoint = state.endpoint
         if endpoint == "analyze":
+            if state.pattern not in service.catalogue.patterns:
+                service.catalogue.get(state.pattern)
+            return self._want_body()
+        if endpoint == "contributed":
             return self._want_body()
         if endpoint == "livez":
             return self._finish(200, (("content-type", JSON), NO_STORE), service.health.body)
@@ -200,8 +207,6 @@ class IntakeSteps(Replies):
     def _want_body(self) -> Commands:
         """Refuse what the head alone shows to be useless, before a byte of the body is read."""
         state, limits = self.state, self.limits
-        if state.pattern not in self.service.catalogue.patterns:
-            self.service.catalogue.get(state.pattern)
         kind = state.fields.get("content-type", JSON)
         if kind != JSON and not _is_json(kind):
             told = f"the body is {kind[:100]}; send JSON with 'Content-Type: application/json'"
@@ -210,16 +215,21 @@ class IntakeSteps(Replies):
             self._check_encoding(state.fields["content-encoding"])
         if state.content_length > limits.max_body_bytes:
             raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length, MAX_BODY_BYTES)
-        accept = state.fields.get("accept", "*/*")
-        chosen = JSON if accept == "*/*" else accepted(accept, _OFFERS)
-        if chosen is None:
-            told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
-            raise RemoteProtocolError(406, "not_acceptable", told)
-        state.streams = chosen == EVENTS
+        if state.endpoint == "analyze":
+            self._choose_form()
         state.phase = BODY
         return ArmDeadline(min(state.started + limits.body_timeout, state.last_moment)), ReadBody(
             state.expects_continue
         )
+
+    def _choose_form(self) -> None:
+        """Whether the detection comes as one body or as events."""
+        accept = self.state.fields.get("accept", "*/*")
+        chosen = JSON if accept == "*/*" else accepted(accept, _OFFERS)
+        if chosen is None:
+            told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
+            raise RemoteProtocolError(406, "not_acceptable", told)
+        self.state.streams = chosen == EVENTS
 
     def _check_encoding(self, asked: str) -> None:
         encoding = asked.strip().lower()

@@ -58,6 +58,7 @@ _SECURITY_SCHEMES: Part = {
 _TAGS = (
     ("analysis", "Diagnose a trace"),
     ("catalogue", "What patterns there are, and what they know"),
+    ("contributed", "What other packages add"),
     ("service", "Health, metrics and this document; no key, no quota"),
 )
 
@@ -166,8 +167,11 @@ class _Writer:
 
     def operation(self, route: Route) -> Part:
         """The operation of a route."""
-        tag, codes, describe = _ENDPOINTS[route.endpoint]
         parameters = [{"$ref": "#/components/parameters/RequestId"}]
+        if route.contribution is not None:
+            told = _operation(route, route.path, route.summary, "contributed", parameters)
+            return {**told, **route.contribution.describe()}
+        tag, codes, describe = _ENDPOINTS[route.endpoint]
         if "{name}" in route.path:
             parameters.insert(0, {"$ref": "#/components/parameters/PatternName"})
         told = _operation(route, route.path, route.summary, tag, parameters)

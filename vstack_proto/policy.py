@@ -23,6 +23,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         cache: Whether detections are kept.
         scope_by_key: Whether each caller has a cache of its own.
         cors_origins: Origins that browsers may call from; ``*`` stands for any.
+        allowed_hosts: Names that contributed routes may be called by, in lower case; None for any.
         trusted_proxies: Networks whose ``X-Forwarded-*`` fields count.
         provider: The model service in use, or None.
         default_model: The model that is asked where a request names none.
@@ -38,6 +39,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool = False
     scope_by_key: bool = False
     cors_origins: frozenset[str] = frozenset()
+    allowed_hosts: frozenset[str] | None = None
     trusted_proxies: tuple[Network, ...] = ()
     provider: str | None = None
     default_model: str | None = None

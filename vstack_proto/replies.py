@@ -31,6 +31,7 @@ from vstack_proto.commands import (
     SendPart,
     StartStream,
 )
+from vstack_proto.contributed import REST, Contribution
 from vstack_proto.docs_style import DOCS_POLICY
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import Crashed, DeadlinePassed, PeerLeft, ShutdownAsked
@@ -80,6 +81,10 @@ class Replies:
         if refusal.status == 401:
             headers = (("www-authenticate", 'Bearer realm="vstack"'),)
         state = self.state
+        if state.surface != REST:
+            told = self._contribution.refusal(state.context, refusal, state.request_id)
+            headers = (("content-type", told.content_type), NO_STORE, *headers)
+            return self._finish(told.status, headers, told.body, refusal.code)
         as_problem = names(state.fields.get("accept", ""), PROBLEM)
         kind, body = error_body(refusal.status, refusal.code, refusal.message, state.request_id, extra, as_problem)
         return self._finish(refusal.status, (("content-type", kind), NO_STORE, *headers), body, refusal.code)
@@ -104,12 +109,21 @@ class Replies:
         state.body = []
         reply: tuple[AnyCommand, ...]
         if state.streaming:
-            reply = (SendPart(server_event("error" if code else "result", body)), EndStream())
+            reply = (SendPart(self._last_part(body, code)), EndStream())
         elif state.streams and not code:
             reply = (*self._open_stream(headers[2:]), SendPart(server_event("result", body)), EndStream())
         else:
             reply = (self._response(status, headers, body),)
         return (*release, *reply, self._record(status, code))
+
+    @property
+    def _contribution(self) -> Contribution:
+        return self.service.routes.contributions[self.state.route]
+
+    def _last_part(self, body: bytes, code: str) -> bytes:
+        if self.state.surface != REST:
+            return self._contribution.part(body)
+        return server_event("error" if code else "result", body)
 
     def _response(self, status: int, headers: Headers, body: bytes) -> Respond:
         state = self.state
@@ -122,7 +136,7 @@ class Replies:
     def _open_stream(self, more: Headers = ()) -> Commands:
         """The head of an answer in server-sent events."""
         state = self.state
-        state.streaming = True
+        state.streams = state.streaming = True
         close = state.draining or state.unread or not state.keep_alive
         return (StartStream(200, self._completed((("content-type", EVENTS), NO_STORE, *more), close), close),)
 
@@ -169,7 +183,7 @@ class Replies:
             outcome = outcome_of(code) if code else "ok"
         # By position: twenty names would cost more than the rest of the answer.
         record = Record(
-            "rest",
+            state.surface,
             state.request_id,
             state.method,
             state.path,

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from vstack_proto.contributed import Contribution
 from vstack_proto.errors import RemoteProtocolError
 
 Endpoint = Literal[
@@ -22,6 +23,7 @@ Endpoint = Literal[
     "citations",
     "composition",
     "analyze",
+    "contributed",
 ]
 
 
@@ -34,6 +36,7 @@ class Route(msgspec.Struct, frozen=True):
         endpoint: What is done there.
         public: No key, no quota.
         summary: For the OpenAPI document.
+        contribution: With the endpoint ``contributed``, which is a POST: what serves it.
     """
 
     method: Literal["GET", "POST"]
@@ -41,6 +44,7 @@ class Route(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     public: bool
     summary: str
+    contribution: Contribution | None = None
 
 
 ROUTES: tuple[Route, ...] = (
@@ -71,6 +75,7 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route] = ROUTES) -> None:
         self.routes = tuple(routes)
+        self.contributions = {route.path: route.contribution for route in self.routes if route.contribution is not None}
         self._by_shape: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in self.routes:
             shape = tuple(route.path.split("/"))

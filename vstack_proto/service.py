@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from vstack_proto.catalogue import AnyPattern, Catalogue, Document, document
+from vstack_proto.contributed import Contribute
 from vstack_proto.docs_page import docs_page
 from vstack_proto.openapi import openapi
 from vstack_proto.policy import Policy
@@ -16,16 +17,24 @@ from vstack_proto.routes import ROUTES, Route, RouteTable
 class Service:
     """A policy, the patterns, and the routes; the documents that follow from them are made on first use."""
 
-    def __init__(self, policy: Policy, patterns: Iterable[AnyPattern], routes: Iterable[Route] = ROUTES) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        patterns: Iterable[AnyPattern],
+        routes: Iterable[Route] = ROUTES,
+        contributed: Iterable[Contribute] = (),
+    ) -> None:
         """
         Args:
             policy: The decisions of the operator.
             patterns: The patterns to offer.
             routes: The route table.
+            contributed: What other packages add to it.
         """
         self.policy = policy
         self.catalogue = Catalogue(patterns)
-        self.routes = RouteTable(routes)
+        more = [route for contribute in contributed for route in contribute(self.catalogue, policy)]
+        self.routes = RouteTable((*routes, *more))
         self.health = document(
             msgspec.json.encode(
                 {"status": "ok", "server": "vstack-api", "version": policy.version, "patterns": len(self.catalogue)}

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from vstack_proto.analysis.machine import AnalysisState
+from vstack_proto.contributed import REST
 
 
 class Phase(enum.IntEnum):
@@ -63,6 +64,9 @@ class State(msgspec.Struct):
         fields: The request's header fields, without what proves who calls.
         unread: Whether a body is announced and not read to its end.
         limit, remaining, reset, window: The quota as it was answered; ``limit`` -1 where none applies.
+        surface: Whose form the caller is told things in; ``rest``, or that of a contributed route.
+        context: What the contribution wants to know again.
+        reports: Whether a contribution tells of each pass.
         body: The body as it came, and after its end the one decoded chunk.
         received: Its length on the wire so far.
     """
@@ -93,6 +97,9 @@ class State(msgspec.Struct):
     streams: bool = False
     streaming: bool = False
     route: str = "other"
+    surface: str = REST
+    context: bytes = b""
+    reports: bool = False
     endpoint: str = ""
     pattern: str = ""
     mode: str = ""

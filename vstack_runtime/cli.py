@@ -284,10 +284,10 @@ def _service() -> Any:
     """The service as this installation would offer it, without what an operator decides."""
     from vstack_proto.policy import Policy
     from vstack_proto.service import Service
-    from vstack_runtime.engine import installed_patterns
+    from vstack_runtime.engine import installed_patterns, installed_routes
     from vstack_runtime.engine import version as installed_version
 
-    return Service(Policy(version=installed_version()), installed_patterns())
+    return Service(Policy(version=installed_version()), installed_patterns(), contributed=installed_routes())
 
 
 def _console(*, stderr: bool = False) -> Console:

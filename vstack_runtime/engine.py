@@ -13,6 +13,8 @@ import structlog
 
 from vstack_proto.auth import KeyTable
 from vstack_proto.catalogue import AnyPattern
+from vstack_proto.contributed import REST, Contribute
+from vstack_proto.hosts import allowed_hosts
 from vstack_proto.patterns.common import Pattern
 from vstack_proto.policy import Policy
 from vstack_proto.quota import Window
@@ -55,6 +57,11 @@ def installed_patterns() -> tuple[AnyPattern, ...]:
     return tuple(found.values())
 
 
+def installed_routes() -> tuple[Contribute, ...]:
+    """What makes the routes that installed packages add, under the entry-point group ``vstack.routes``."""
+    return tuple(point.load() for point in importlib.metadata.entry_points(group="vstack.routes"))
+
+
 def version() -> str:
     """The version of the installed distribution."""
     return importlib.metadata.version("vstack")
@@ -85,6 +92,7 @@ class Engine:
         patterns: Iterable[AnyPattern] | None = None,
         learnings: LearningStore | None = None,
         telemetry: TelemetrySink | None = None,
+        contributed: Iterable[Contribute] | None = None,
         runtime: str = "",
         env: Mapping[str, str] | None = None,
         wall: Callable[[], float] = time.time,
@@ -92,12 +100,10 @@ class Engine:
         """
         Args:
             settings: As the operator made them.
-            limiter: In the place of the one that the settings choose.
-            cache: Likewise.
-            provider: Likewise.
+            limiter, cache, provider: In the place of the one that the settings choose.
             patterns: The patterns to offer; by default every installed one.
-            learnings: In the place of the store that the settings choose.
-            telemetry: Likewise.
+            learnings, telemetry: In the place of the store that the settings choose.
+            contributed: What adds routes; by default whatever is installed.
             runtime: Name of the runtime, for the metrics.
             env: Holds the keys and base URLs of model services; by default the process's environment.
             wall: Wall clock, seconds since 1970.
@@ -116,7 +122,8 @@ class Engine:
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
         self.provider: Provider | None = provider or self._chosen
         self.store_failure = settings.store_failure
-        self.service = Service(self._policy(), chosen)
+        more = installed_routes() if contributed is None else contributed
+        self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
         self.key_file = settings.key_file
         self._keys = settings.keys
@@ -134,7 +141,15 @@ class Engine:
 
     def _made_metrics(self, runtime: str) -> Metrics:
         models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)
-        metrics = Metrics(self.service.catalogue.patterns, version(), runtime, models=models)
+        offered = self.service.routes
+        metrics = Metrics(
+            self.service.catalogue.patterns,
+            version(),
+            runtime,
+            routes=(route.path for route in offered.routes),
+            models=models,
+            surfaces={REST: None, **{one.surface: None for one in offered.contributions.values()}},
+        )
         if isinstance(self.provider, GuardedProvider):
             self.provider.watch(metrics)
         return metrics
@@ -150,6 +165,7 @@ class Engine:
             cache=self.cache is not None,
             scope_by_key=settings.cache_scope == "key",
             cors_origins=settings.cors_origins,
+            allowed_hosts=allowed_hosts(settings.mcp_allowed_hosts, settings.host, settings.require_auth),
             trusted_proxies=settings.trusted_proxies,
             provider=self.provider.name if self.provider else None,
             default_model=settings.model or (self.provider.default_model if self.provider else None),

@@ -14,6 +14,7 @@ import msgspec
 
 from vstack_proto.address import Network, parse_networks
 from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_key_lines, parse_keys
+from vstack_proto.hosts import parse_hosts
 from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
 from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
@@ -144,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_headers: str = "legacy"
     rate_limit_store: str = "memory"
     store_failure: str = "open"
+    mcp_allowed_hosts: frozenset[str] | None = None
     trusted_proxies: tuple[Network, ...] = parse_networks("127.0.0.1/32,::1/128")
     limits: Limits = Limits()
     cors_origins: frozenset[str] = frozenset()
@@ -189,6 +191,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             rate_limit_headers=read.choice("VSTACK_API_RATE_LIMIT_HEADERS", "legacy", "ietf"),
             rate_limit_store=read.choice("VSTACK_RATE_LIMIT_STORE", "memory"),
             store_failure=read.choice("VSTACK_STORE_FAILURE", "open", "closed"),
+            mcp_allowed_hosts=read.parsed("VSTACK_MCP_ALLOWED_HOSTS", parse_hosts, None),
             trusted_proxies=read.parsed("VSTACK_API_TRUSTED_PROXIES", parse_networks, default.trusted_proxies),
             limits=_read_limits(read, default.limits),
             cors_origins=read.parsed("VSTACK_API_CORS_ORIGINS", _origins, default.cors_origins),
