@@ -28,6 +28,8 @@ from vstack_proto.events import (
     ShutdownAsked,
 )
 from vstack_proto.exchange import RULES, Exchange
+from vstack_proto.replay import decode, encode, header_of, tape_of
+from vstack_proto.replay import run as replayed
 from vstack_proto.service import Service
 from vstack_proto.state import Phase, State
 from vstack_proto.testing_parts import (
@@ -64,6 +66,7 @@ __all__ = [
     "material",
     "play",
     "refusal",
+    "replays",
     "run",
     "sample_event",
     "shown",
@@ -129,7 +132,7 @@ def refusal(status: int, code: str, **headers: str | None) -> Like:
 
 
 def play(machine: Machine, conversation: Conversation) -> Commands:
-    """Feed each event and compare what comes back with what is expected.
+    """Feed each event and compare what comes back with what is expected; an exchange's conversation must also replay.
 
     Args:
         machine: The machine; it keeps the state that the conversation leads to.
@@ -144,6 +147,8 @@ def play(machine: Machine, conversation: Conversation) -> Commands:
     """
     lines = []
     came: list[AnyCommand] = []
+    start = encoded_state(machine) if isinstance(machine, Exchange) else b""
+    log: list[tuple[Any, Commands]] = []
     for event, expected in conversation:
         lines.append(shown(event))
         try:
@@ -160,6 +165,9 @@ def play(machine: Machine, conversation: Conversation) -> Commands:
             raise AssertionError(_parted(lines, difference))
         lines += _arrows("    ->", commands)
         came += commands
+        log.append((event, commands))
+    if isinstance(machine, Exchange):
+        replays(machine.service, log, start)
     return tuple(came)
 
 
@@ -262,6 +270,22 @@ def run(service: Service, log: Iterable[ExchangeEvent], *, snapshot_at: int | No
             exchange = Exchange(service, msgspec.json.decode(encoded_state(exchange), type=State))
         came.append(exchange.handle(event))
     return came
+
+
+def replays(service: Service, log: Iterable[tuple[ExchangeEvent, Commands]], start: bytes = b"") -> None:
+    """Write a log on a tape, read the tape, and see that it replays.
+
+    Args:
+        service: Of the exchange.
+        log: Events, and what each led to.
+        start: The encoded state at the beginning; of a new exchange by default.
+
+    Raises:
+        AssertionError: It does not; the text says where.
+    """
+    state = msgspec.json.decode(start, type=State) if start else None
+    report = replayed(decode(encode(tape_of(header_of(service, start=state), log))), service)
+    assert not report.differences, f"the tape does not replay: {report.differences}"
 
 
 def encoded_state(exchange: Exchange) -> bytes:

@@ -1,0 +1,54 @@
+"""An exchange that remembers what happened to it, for whoever keeps tapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vstack_proto.commands import Commands
+from vstack_proto.errors import LocalProtocolError
+from vstack_proto.events import ExchangeEvent
+from vstack_proto.exchange import Exchange
+from vstack_proto.replay.tape import Told
+from vstack_proto.service import Service
+from vstack_proto.state import DONE, State
+
+
+class TapedExchange(Exchange):
+    """An exchange that hands its log over once it is done.
+
+    Attributes:
+        log: Each event so far, and what it led to; what comes after the end is not kept.
+    """
+
+    __slots__ = ("_finished", "_over", "log")
+
+    def __init__(
+        self, service: Service, finished: Callable[[TapedExchange], object], state: State | None = None
+    ) -> None:
+        """
+        Args:
+            service: What all exchanges of the process share.
+            finished: Told once, when the exchange is done; must not raise.
+            state: Where to continue; a new exchange where there is none.
+        """
+        super().__init__(service, state)
+        self.log: list[tuple[ExchangeEvent, Told]] = []
+        self._finished = finished
+        self._over = False
+
+    def handle(self, event: ExchangeEvent) -> Commands:
+        """As ``Exchange.handle``."""
+        if self._over:
+            return super().handle(event)
+        try:
+            commands = super().handle(event)
+        except LocalProtocolError:
+            raise  # nothing has happened to the exchange
+        except Exception as error:
+            self.log.append((event, type(error).__name__))
+            raise
+        self.log.append((event, commands))
+        if self.state.phase is DONE:
+            self._over = True
+            self._finished(self)
+        return commands
