@@ -25,7 +25,7 @@ import msgspec
 
 from benchmarks.timing import median_ratio
 from benchmarks.workload import TRACES
-from tests.providers.fake_server import least
+from tests.fakes.model_service import least
 from vstack_proto.limits import Limits
 from vstack_proto.values import ModelRequest
 from vstack_runtime.embedding import serve
@@ -219,7 +219,7 @@ def in_process(runtime: str, number: int) -> Round:
 
 def through_clients(runtime: str) -> tuple[list[float], list[float]]:
     """Seconds of processor time of an analysis through the real client, and of its bare call, for each round."""
-    with _process("tests.providers.fake_server", "--delay", "0.2") as fake:
+    with _process("tests.fakes.model_service", "--delay", "0.2") as fake:
         url = f"http://127.0.0.1:{_line(fake)}"
         with (
             _process("benchmarks.concurrency", "--serve", runtime, "--upstream", url) as process,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.fake_server import Act, serving
+from tests.fakes.model_service import Act, serving
 from tests.providers.kit import KEY
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 import pytest
 
-from tests.providers.fake_server import Act, serving
+from tests.fakes.model_service import Act, serving
 from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
 from vstack_proto.values import Usage
 from vstack_runtime.backends import ProviderError

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from tests.providers.fake_server import Act, serving
+from tests.fakes.model_service import Act, serving
 from tests.providers.kit import NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
 from vstack_proto.resilience import RetryPolicy
 from vstack_proto.values import ModelRequest, Usage

@@ -8,7 +8,7 @@ import anyio
 import msgspec
 import pytest
 
-from tests.providers.fake_server import Act, serving
+from tests.fakes.model_service import Act, serving
 from tests.providers.kit import NAMES, RUNTIMES, SCHEMA, asked, provider, question, run
 from vstack_proto.analysis.prompts import answer_schema
 from vstack_runtime.backends import ProviderError

@@ -13,7 +13,7 @@ import anyio.abc
 import pytest
 
 from tests.e2e.serving import canonical_trace
-from tests.providers.fake_server import Act, FakeServer, serving
+from tests.fakes.model_service import Act, FakeServer, serving
 from tests.providers.kit import KEY, NAMES, RUNTIMES, run, until
 from vstack_runtime import AnalysisError, analyze, serve
 from vstack_runtime.settings import Settings

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.e2e.serving import RUNTIMES, Runtime, Server, bearer, canonical_trace, command, head
-from tests.providers.fake_server import Act, FakeServer, serving
+from tests.fakes.model_service import Act, FakeServer, serving
 from vstack_runtime.stopping import Stopping
 
 AAR = "/v1/analyze/aar"
