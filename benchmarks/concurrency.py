@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import os
 import resource
 import statistics
@@ -17,22 +18,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import anyio
 import msgspec
 
+from benchmarks.callers import Round, call_all, connected, requests
 from benchmarks.timing import median_ratio
 from benchmarks.workload import TRACES
 from tests.fakes.model_service import least
 from vstack_proto.limits import Limits
 from vstack_proto.values import ModelRequest
-from vstack_runtime.embedding import serve
+from vstack_runtime.engine import Engine
 from vstack_runtime.providers.common import Reply
+from vstack_runtime.serving import settle
 from vstack_runtime.settings import Settings
+from vstack_runtime.stopping import Stopping
 
 KEY = "benchmark-key-of-no-service"
+RUNTIMES = ("asyncio", "trio", "hypercorn")
 AT_ONCE = (100, 1_000, 2_000, 4_000)
 SECONDS = 1.0
 # The real clients share two cores with the fake service and the callers.
@@ -55,44 +59,26 @@ class Slow:
         return Reply(msgspec.json.encode(least(schema, schema.get("$defs", {}))).decode())
 
 
-class Round(NamedTuple):
-    """What so many requests at once came to.
-
-    Attributes:
-        seconds: From the first request to the last answer.
-        waits: What each took, in order of length.
-        failures: Answers other than 200.
-        peak, idle: Bytes of memory of the service, at most and before.
-        cpu: Seconds of processor time of the service.
-        body: Bytes of a request's body.
-    """
-
-    seconds: float
-    waits: list[float]
-    failures: int
-    peak: int
-    idle: int
-    cpu: float
-    body: int
-
-
-# The processes.
-
-
 def _serve(runtime: str, upstream: str) -> None:
-    """Serve until the standard input ends; prints the port."""
-    limits = Limits(request_timeout=120.0)
+    """Serve as ``vstack-api serve`` does, until the standard input ends; prints the port."""
     fields = {"llm": "anthropic", "llm_max_concurrency": 4_096} if upstream else {}
-    settings = Settings(limits=limits, log_level="error", **fields)  # type: ignore[arg-type]
+    settings = Settings(limits=Limits(request_timeout=120.0), drain_delay=0.0, log_level="error", **fields)  # type: ignore[arg-type]
     if upstream:
         os.environ |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": upstream}
+    engine = Engine(settings, provider=None if upstream else Slow(), runtime=runtime)
+    driver: Any = importlib.import_module(f"vstack_runtime.{runtime}_server")
+    settle()
 
     async def run() -> None:
-        async with serve(settings, port=0, provider=None if upstream else Slow()) as port:
-            print(port, flush=True)
+        stopping = Stopping(lambda port: print(port, flush=True))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(driver.serve, engine, "127.0.0.1", 0, stopping)
             await anyio.to_thread.run_sync(sys.stdin.read)
+            stopping.ask()
+            stopping.ask()
+        await engine.aclose()
 
-    anyio.run(run, backend=runtime)
+    anyio.run(run, backend="trio" if runtime == "trio" else "asyncio")
 
 
 def _bare(upstream: str) -> None:
@@ -103,6 +89,7 @@ def _bare(upstream: str) -> None:
 
     async def run() -> None:
         provider = AnthropicProvider(KEY, base_url=upstream)
+        settle()
         while await anyio.to_thread.run_sync(sys.stdin.readline):
             began = time.process_time()
             async with anyio.create_task_group() as tasks:
@@ -147,103 +134,46 @@ def _line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def _memory(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of processor time so far; to the nanosecond, where /proc/PID/stat counts hundredths of a second."""
-    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-# The callers.
-
-
-def _requests(number: int, start: int) -> list[bytes]:
-    trace = TRACES["aar"](8, 120)
-    requests = []
-    for n in range(start, start + number):
-        body = msgspec.json.encode({"trace": {**trace, "goal": f"Goal number {n:08d}"}, "mode": "quick"})
-        head = f"POST /v1/analyze/aar HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        requests.append(head.encode() + body)
-    return requests
-
-
-class _Caller(asyncio.Protocol):
-    def __init__(self, request: bytes, done: asyncio.Future[float]) -> None:
-        self._request, self._done = request, done
-        self.status = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._began = time.perf_counter()
-        transport.write(self._request)  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self.status = self.status or data[9:12]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._done.set_result(time.perf_counter() - self._began)
-
-
-async def _call_all(port: int, pid: int, requests: list[bytes]) -> Round:
-    loop = asyncio.get_running_loop()
-    idle, cpu = _memory(pid), _cpu(pid)
-    peak = idle
-    began = time.perf_counter()
-    futures: list[asyncio.Future[float]] = []
-    callers = []
-    for request in requests:
-        done: asyncio.Future[float] = loop.create_future()
-        _, caller = await loop.create_connection(lambda r=request, d=done: _Caller(r, d), "127.0.0.1", port)  # type: ignore[misc]
-        futures.append(done)
-        callers.append(caller)
-    waiting = asyncio.gather(*futures)
-    while not waiting.done():
-        peak = max(peak, _memory(pid))
-        await asyncio.wait([waiting], timeout=0.02)
-    waits = sorted(await waiting)
-    seconds = time.perf_counter() - began
-    failures = sum(caller.status != b"200" for caller in callers)
-    body = len(requests[0].partition(b"\r\n\r\n")[2])
-    return Round(seconds, waits, failures, peak, idle, _cpu(pid) - cpu, body)
-
-
 def in_process(runtime: str, number: int) -> Round:
-    """So many analyses at once, with a provider inside the service."""
+    """So many analyses at once, with a provider inside the service; each comes on a connection of its own."""
     with _process("benchmarks.concurrency", "--serve", runtime) as process:
-        port = int(_line(process))
+        port, pid = int(_line(process)), process.pid
         # What is made on first use does not count for the requests.
-        asyncio.run(_call_all(port, process.pid, _requests(5, 0)))
-        return asyncio.run(_call_all(port, process.pid, _requests(number, 100)))
+        asyncio.run(call_all(port, pid, requests(5, 0, last=True)))
+        return asyncio.run(call_all(port, pid, requests(number, 100, last=True)))
 
 
 def through_clients(runtime: str) -> tuple[list[float], list[float]]:
-    """Seconds of processor time of an analysis through the real client, and of its bare call, for each round."""
+    """Seconds of processor time of an analysis through the real client, and of its bare call, for each round.
+
+    Callers keep their connections from round to round, as clients do theirs to the model service.
+    """
     with _process("tests.fakes.model_service", "--delay", "0.2") as fake:
         url = f"http://127.0.0.1:{_line(fake)}"
         with (
             _process("benchmarks.concurrency", "--serve", runtime, "--upstream", url) as process,
             _process("benchmarks.concurrency", "--bare", url) as bare,
         ):
-            port = int(_line(process))
-            asyncio.run(_call_all(port, process.pid, _requests(CLIENT_CALLS, 0)))
-            analyses, calls = [], []
-            assert bare.stdin is not None
-            for turn in range(CLIENT_ROUNDS + 1):
-                bare.stdin.write("\n")
-                bare.stdin.flush()
-                call = float(_line(bare))
-                found = asyncio.run(_call_all(port, process.pid, _requests(CLIENT_CALLS, 1_000 * (turn + 1))))
-                assert not found.failures, found
-                if turn:
-                    calls.append(call)
-                    analyses.append(found.cpu / CLIENT_CALLS)
+            return asyncio.run(_in_turn(int(_line(process)), process.pid, bare))
+
+
+async def _in_turn(port: int, pid: int, bare: subprocess.Popen[str]) -> tuple[list[float], list[float]]:
+    callers = [await connected(port) for _ in range(CLIENT_CALLS)]
+    analyses, calls = [], []
+    assert bare.stdin is not None
+    # The first two rounds make connections and whatever else is made on first use.
+    for turn in range(CLIENT_ROUNDS + 2):
+        bare.stdin.write("\n")
+        bare.stdin.flush()
+        call = float(_line(bare))
+        found = await call_all(port, pid, requests(CLIENT_CALLS, 1_000 * turn, last=False), callers)
+        assert not found.failures, found
+        if turn > 1:
+            calls.append(call)
+            analyses.append(found.cpu / CLIENT_CALLS)
+    for caller in callers:
+        caller.transport.close()
     return analyses, calls
-
-
-def kilobytes(found: Round) -> float:
-    """Memory for each request in flight beyond its body, in kB."""
-    return ((found.peak - found.idle) / len(found.waits) - found.body) / 1_000
 
 
 def table(runtimes: tuple[str, ...], sizes: tuple[int, ...]) -> Iterator[str]:
@@ -253,10 +183,10 @@ def table(runtimes: tuple[str, ...], sizes: tuple[int, ...]) -> Iterator[str]:
     for runtime in runtimes:
         for number in sizes:
             found = in_process(runtime, number)
-            p50, p99 = (found.waits[int(len(found.waits) * part)] for part in (0.5, 0.99))
             yield (
-                f"| {runtime} | {number} | {found.seconds:.2f} | {number / found.seconds:.0f} | {p50:.2f} | {p99:.2f} "
-                f"| {kilobytes(found):.1f} | {found.cpu / number * 1e3:.2f} | {found.failures} |"
+                f"| {runtime} | {number} | {found.seconds:.2f} | {number / found.seconds:.0f} "
+                f"| {found.wait(0.5):.2f} | {found.wait(0.99):.2f} "
+                f"| {found.kilobytes:.1f} | {found.cpu / number * 1e3:.2f} | {found.failures} |"
             )
 
 
@@ -267,7 +197,7 @@ def guards() -> int:
     verdicts = (
         ("failures of 2,000", float(found.failures), 0.0),
         ("seconds for 2,000", found.seconds, MAX_SECONDS),
-        ("kB a request in flight", kilobytes(found), MAX_KILOBYTES),
+        ("kB a request in flight", found.kilobytes, MAX_KILOBYTES),
         ("CPU of an analysis over that of its bare call", median_ratio(analyses, calls), MAX_CPU_RATIO),
     )
     for name, value, most in verdicts:
@@ -294,7 +224,7 @@ def main() -> int:
         _bare(asked.bare)
         return 0
     if asked.what == "all":
-        for row in table(("asyncio", "trio"), AT_ONCE):
+        for row in table(RUNTIMES, AT_ONCE):
             print(row, flush=True)
     return guards()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import signal
@@ -49,6 +50,7 @@ def serve(settings: Settings, *, runtime: Runtime, workers: int = 1) -> int:
         return 2
     engine = Engine(settings, runtime=runtime)
     module: Any = importlib.import_module(_MODULES[runtime])
+    settle()
     backend = "trio" if runtime == "trio" else "asyncio"
     options = {"use_uvloop": True} if backend == "asyncio" and _has_uvloop() else {}
     try:
@@ -60,6 +62,16 @@ def serve(settings: Settings, *, runtime: Runtime, workers: int = 1) -> int:
         return 1
     _log.info("stopped")
     return 0
+
+
+def settle() -> None:
+    """Let the garbage collector pass over what the process has loaded by now.
+
+    None of it will be garbage, and with a model's client it is 190,000 objects: to look at them all takes 0.1 s, during
+    which nobody is answered, again and again while requests come.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _only_os_error(error: BaseException) -> OSError | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from vstack_proto.patterns.aar_texts import RULES
 from vstack_proto.patterns.common import Reading, Signal, Step
+from vstack_proto.patterns.sieve import sieve
 
 # A reader takes in no more than a handful per rule; the rest adds weight to nothing.
 MAX_OF_A_RULE = 12
@@ -27,38 +28,47 @@ _ANY = re.IGNORECASE
 _MACHINE = re.compile(r"terminal\Z|code.?execut|code.?interpreter|\b(?:executor|sandbox|environment|tools?)\b", _ANY)
 _PERSON = re.compile(r"(?:human|user|customer|client)\b", _ANY)
 _RAW_OUTPUT = re.compile(r"\s*(?:exit ?code:|traceback|stdout:|stderr:)", _ANY)
-_FAILED = re.compile(
+_FAILED = sieve(
     r"exit ?code: ?[1-9]\d*[^\n]*|Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b: [^\n]{3,160}"
     r"|\b(?:HTTP |status(?: code)?:? ?|error:? )[45]\d\d\b[^\n]{0,80}|\b(?:40[134]|50[0234]) [A-Z][^\n]{3,60}"
-    r"|timed out[^\n]{0,60}|(?:request|connection|command|execution) failed[^\n]{0,60}"
+    r"|timed out[^\n]{0,60}|(?:request|connection|command|execution) failed[^\n]{0,60}",
+    "code:|Traceback|Error|Exception|HTTP |status|error|401 |403 |404 |500 |502 |503 |504 |timed out| failed",
 )
-_EMPTY = re.compile(
+_EMPTY = sieve(
     r"(?:output|results?|stdout)\s*:\s*(?:\[\]|\{\}|None|nan|False|0|Empty[^\n]{0,40})?\s*\Z"
     r"|\b(?:no|0|zero) (?:\w+ ){0,2}(?:results?|matches|records?|rows|data|information|output|entries|tables?)\b"
     r"|\b(?:not|n't|never) (?:be )?(?:found|available|contain|exist)\b",
+    "output|result|stdout|match|record|row|data|information|entries|table|not |n't |never ",
     _ANY,
 )
-_PAGE = re.compile(
-    r"screenshot of|page content|text content of|extracted from the (?:web)?page|<html|search results? \d", _ANY
+_PAGE = sieve(
+    r"screenshot of|page content|text content of|extracted from the (?:web)?page|<html|search results? \d",
+    "screenshot of|page content|text content of|extracted from the|<html|search result",
+    _ANY,
 )
-_PART_SEEN = re.compile(
+_PART_SEEN = sieve(
     r"shows (?:\d|[1-4]\d)% of the [^\n.]{3,40}|(?:output |text )?truncated|first \d+ (?:rows|lines|results|pages)",
+    "shows |truncated|first ",
     _ANY,
 )
-_ASSUMED = re.compile(
+_ASSUMED = sieve(
     r"(?<!not )(?<!n't )\b(?:assum(?:e[sd]?|ing)\b|hypothetical|simulat(?:e|ed|ing|ion)\b|placeholder|mock(?:ed)?\b"
     r"|dummy\b|for (?:demonstration|illustration)|(?:sample|example|synthetic) (?:data|dataset|values)\b|let'?s say\b"
     r"|suppose we\b|from memory\b|(?:general|common) knowledge\b|known (?:data|information|facts)\b"
     r"|I (?:believe|recall|think)\b|approximate(?:ly)? \$?\d)",
+    "assum|hypothetical|simulat|placeholder|mock|dummy|for demonstration|for illustration|sample|example|"
+    "synthetic|let's say|lets say|suppose we|from memory|knowledge|known |i believe|i recall|i think|"
+    "approximate",
     _ANY,
 )
-_BY_HAND = re.compile(
+_BY_HAND = sieve(
     r"\bmanual(?:ly)?\b|\bby hand\b"
     r"|\b(?:please|could you|can you|you (?:can|may|should|will need to|need to)) (?:please )?"
     r"(?:provide|share|upload|visit|open|check|inspect|navigate|look|send|supply|confirm the)\b",
+    "manual|by hand|please|you ",
     _ANY,
 )
-_REPORTED = re.compile(
+_REPORTED = sieve(
     r"\b(?:(?:have|has|been|was|were|is|are) (?:successfully |now |thoroughly |indeed )?"
     r"(?:verified|confirmed|retrieved|validated|identified|found|checked|reviewed|determined|correct)\b"
     r"|according to\b|(?:here are|here is|here's|the following (?:are|is)) the (?:\w+ ){0,2}"
@@ -66,29 +76,40 @@ _REPORTED = re.compile(
     r"|based on (?:the|my|our|this) (?:\w+ )?"
     r"(?:results?|search|data|information|output|review|analysis|verification|reasoning)"
     r"|after (?:review|search|analy|check)\w+)",
+    "verified|confirmed|retrieved|validated|identified|found|checked|reviewed|determined|correct|"
+    "according to|here are|here is|here's|the following|upon |based on |after ",
     _ANY,
 )
-_CONCLUDED = re.compile(
+_CONCLUDED = sieve(
     r"\b(?:final answer|the answer is|therefore,?|thus,?|in conclusion|we can (?:conclude|finalize|confirm)"
     r"|request satisfied|concluded?\b|conclusion\b)",
+    "final answer|the answer is|therefore|thus|conclu|we can |request satisfied",
     _ANY,
 )
-_REPLANNED = re.compile(
+_REPLANNED = sieve(
     r"\breplan(?:ning|ned)?\b|\bnew plan\b|\bstart(?:ing)? over\b"
     r"|\b(?:change|abandon)\w* (?:the |our )?(?:plan|approach)",
+    "plan|approach|start over|starting over",
     _ANY,
 )
-_AGREED = re.compile(
-    r"\b(?:I agree|agreed|concur|sounds good|looks (?:good|accurate|correct)|no (?:further )?objections?)\b", _ANY
+_AGREED = sieve(
+    r"\b(?:I agree|agreed|concur|sounds good|looks (?:good|accurate|correct)|no (?:further )?objections?)\b",
+    "i agree|agreed|concur|sounds good|looks good|looks accurate|looks correct|objection",
+    _ANY,
 )
 _BRIEF = re.compile(r"task description:?\**\s{1,20}([^\n#\s][^\n]{10,1500})", _ANY)
-_QUERY = re.compile(
-    r"\b(?:typed|searched(?: for)?|query(?: was)?:?|search(?:ing)? for) ['\"]([^'\"\n]{8,300})['\"]", _ANY
+_QUERY = sieve(
+    r"\b(?:typed|searched(?: for)?|query(?: was)?:?|search(?:ing)? for) ['\"]([^'\"\n]{8,300})['\"]", " '| \"", _ANY
 )
 _DELEGATED = re.compile(r"\A\s*(?:please|can you|could you|your task is)\b", _ANY)
-_FIGURE = re.compile(r"(?<![\w/.%=-])\d[\d,]*(?:\.\d+)?(?![\w/])")
+# A digit first and then what stands before it, since the engine passes quickly over what cannot begin a match.
+_FIGURE = re.compile(r"\d(?<![\w/.%=-]\d)[\d,]*(?:\.\d+)?(?![\w/])")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]{3,}")
 _CONDITION = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b|[\"“]([^\"”\n]{3,60})[\"”]|\b[A-Z][a-z]{3,}\b")
+
+
+# The fields of a step that may tell whether it succeeded.
+_TELLING = frozenset({"status", "status_code", "exit_code", "error", "is_error", "success"})
 
 
 class Turn(msgspec.Struct, gc=False):
@@ -122,6 +143,8 @@ def _line_at(text: str, start: int, end: int) -> str:
 
 def _typed_failure(metadata: Mapping[str, Any]) -> bool | None:
     """What the step's own fields say of its success; None where they say nothing."""
+    if metadata.keys().isdisjoint(_TELLING):
+        return None
     status = metadata.get("status", metadata.get("status_code"))
     code = metadata.get("exit_code")
     if metadata.get("error") or metadata.get("is_error") is True or metadata.get("success") is False:
@@ -133,23 +156,23 @@ def _typed_failure(metadata: Mapping[str, Any]) -> bool | None:
     return status >= 400 if isinstance(status, int) else None  # an HTTP status; RFC 9110, section 15
 
 
-def _turn(number: int, step: Step, metadata: Mapping[str, Any]) -> Turn:
+def _turn(number: int, step: Step, metadata: Mapping[str, Any], role: tuple[bool, bool]) -> Turn:
     text = step.content
-    result = step.kind == "observation" or bool(_MACHINE.search(step.agent)) or bool(_RAW_OUTPUT.match(text))
-    page = None if result else _PAGE.search(text)
+    machine, person = role
+    result = step.kind == "observation" or machine or bool(_RAW_OUTPUT.match(text))
+    page = None if result else _PAGE.search(text, text.lower())
     # A page that an agent shows is not its own word: its numbers are sourced, its phrases are nobody's decision.
     said, shown = ("", text) if result else (text[: page.start()], text[page.start() :]) if page else (text, "")
     typed = _typed_failure(metadata)
     failed = empty = ""
     if typed or (typed is None and (shown or step.kind == "tool_call")):
         # Of a page, only its head tells whether it was reached; its text may speak of any error.
-        found = _FAILED.search(text if result else shown[:400])
+        found = _FAILED.search(head := text if result else shown[:400], head)
         failed = _line_at(text, *found.span()) if found else text[:160].strip() if typed else ""
     if result and not failed:
-        found = _EMPTY.search(text[-400:])
+        found = _EMPTY.search(end := text[-400:], end.lower())
         empty = text.strip()[-160:] if found else ""
     calls = not result and (step.kind == "tool_call" or "```" in text or bool(shown))
-    person = bool(_PERSON.match(step.agent))
     return Turn(number, step, said, shown, result, person, typed is True, failed, empty, calls)
 
 
@@ -174,7 +197,10 @@ class _Finds:
 
 def find_signals(goal: str, reading: Reading, metadata: tuple[Mapping[str, Any], ...]) -> tuple[Signal, ...]:
     """Every rule over every step, once; at most ``MAX_SIGNALS``, the weightiest kept, in the order of the steps."""
-    turns = [_turn(n, step, metadata[n]) for n, step in enumerate(reading.steps)]
+    # An agent speaks often; who is behind its name is looked at once.
+    agents = {step.agent for step in reading.steps}
+    roles = {agent: (bool(_MACHINE.search(agent)), bool(_PERSON.match(agent))) for agent in agents}
+    turns = [_turn(n, step, metadata[n], roles[step.agent]) for n, step in enumerate(reading.steps)]
     finds = _Finds()
     _results(turns, finds)
     _words(goal, turns, finds)
@@ -223,8 +249,8 @@ def _words(goal: str, turns: list[Turn], finds: _Finds) -> None:
             results += turn.machine and not turn.failed and not turn.empty
             before = turn
             continue
-        text = turn.said
-        if found := _ASSUMED.search(text):
+        text, folded = turn.said, turn.said.lower()
+        if found := _ASSUMED.search(text, folded):
             finds.add("assumption", turn, _line_at(text, *found.span()))
         # Asked of an agent that then acts, it is a delegation; thought, it is asked of nobody.
         acted = (
@@ -232,55 +258,58 @@ def _words(goal: str, turns: list[Turn], finds: _Finds) -> None:
             or turn.step.kind == "thought"
             or any(next_turn.calls or next_turn.step.kind == "observation" for next_turn in after)
         )
-        if not acted and (found := _BY_HAND.search(text)):
+        if not acted and (found := _BY_HAND.search(text, folded)):
             finds.add("handed_to_nobody", turn, _line_at(text, *found.span()))
-        concluded = _CONCLUDED.search(text)
+        concluded = _CONCLUDED.search(text, folded)
         if concluded and before is not None and (before.failed or before.empty):
             finds.add("went_on_after_bad_result", turn, _line_at(text, *concluded.span()))
         elif (
             (results == 0 and turn.number > 0 and not turn.shown)
             and turn.step.kind != "thought"
-            and (found := _REPORTED.search(text) or concluded)
+            and (found := _REPORTED.search(text, folded) or concluded)
         ):
             finds.add("unsupported_report", turn, _line_at(text, *found.span()))
-        if found := _REPLANNED.search(text):
+        if found := _REPLANNED.search(text, folded):
             if planned_at >= 0 or turn.number > 1:
                 finds.add("replanned", turn, _line_at(text, *found.span()))
             planned_at = turn.number
         if turn.shown:
             results += not turn.failed
-            if found := _PART_SEEN.search(turn.shown[:HEAD_CHARS]):
+            if found := _PART_SEEN.search(head := turn.shown[:HEAD_CHARS], head.lower()):
                 finds.add("partial_view", turn, found.group())
         before = turn
 
 
 def _goal_and_figures(goal: str, turns: list[Turn], finds: _Finds) -> None:
     """What the goal sets and a step leaves out; what a step states and nothing before it contains."""
-    goal_words = {word.lower() for word in _WORD.findall(goal)}
-    # The first word of a goal is capital for no reason.
-    found_conditions = (found.group().strip('"“”').lower() for found in _CONDITION.finditer(goal, 1))
-    conditions = list(dict.fromkeys(found_conditions))[:MAX_CONDITIONS]
+    conditions: list[str] | None = None
     seen = set(_FIGURE.findall(goal))
     for turn in turns:
         text = turn.step.content
+        figures = _FIGURE.findall(text)
         if not turn.machine and not turn.person and turn.number > 0:
             prose = "".join(turn.said.split("```")[::2])
-            fresh = [
-                found for found in _FIGURE.finditer(prose) if _telling(found.group()) and found.group() not in seen
-            ]
+            stated = figures if prose == text else _FIGURE.findall(prose)
+            fresh = [figure for figure in stated if figure not in seen and _telling(figure)]
             if len(fresh) >= 2:
-                finds.add(
-                    "unsourced_figures", turn, _line_at(prose, *fresh[0].span()), min(1.0, 0.5 + 0.1 * len(fresh))
-                )
+                first = next(found for found in _FIGURE.finditer(prose) if found.group() == fresh[0])
+                finds.add("unsourced_figures", turn, _line_at(prose, *first.span()), min(1.0, 0.5 + 0.1 * len(fresh)))
             for asked in _asked(turn):
+                conditions = _conditions(goal) if conditions is None else conditions
                 lost = [condition for condition in conditions if condition not in asked.lower()]
                 if len(lost) * 2 > len(conditions):
                     finds.add("condition_dropped", turn, asked, len(lost) / len(conditions))
         elif turn.number == 0 and not turn.machine and (brief := _BRIEF.search(text)):
-            told = {word.lower() for word in _WORD.findall(brief.group(1))}
+            goal_words, told = ({word.lower() for word in _WORD.findall(words)} for words in (goal, brief.group(1)))
             if len(goal_words) >= 5 and len(goal_words & told) * 5 < len(goal_words):
                 finds.add("goal_replaced", turn, brief.group(1)[:160])
-        seen.update(_FIGURE.findall(text))
+        seen.update(figures)
+
+
+def _conditions(goal: str) -> list[str]:
+    """What the goal sets: numbers, names, words in quotation marks. Its first word is capital for no reason."""
+    found = (found.group().strip('"“”').lower() for found in _CONDITION.finditer(goal, 1))
+    return list(dict.fromkeys(found))[:MAX_CONDITIONS]
 
 
 def _telling(figure: str) -> bool:
@@ -291,7 +320,7 @@ def _telling(figure: str) -> bool:
 
 def _asked(turn: Turn) -> Iterator[str]:
     """What a step asks of a search or of another agent."""
-    if found := _QUERY.search(turn.step.content[:HEAD_CHARS]):
+    if found := _QUERY.search(head := turn.step.content[:HEAD_CHARS], head):
         yield found.group(1)
     elif _DELEGATED.match(turn.said) and len(turn.said) <= 1200:
         yield turn.said.strip()[:160]
@@ -306,7 +335,7 @@ def _repeats(turns: list[Turn], finds: _Finds) -> None:
         counts[key] = counts.get(key, 0) + 1
         if counts[key] == 3 and len(key[1]) >= 12 and not turn.person:
             finds.add("loop", turn, text.strip()[:160])
-        if not turn.machine and len(text) < 400 and not turn.calls and (found := _AGREED.search(text)):
+        if not turn.machine and len(text) < 400 and not turn.calls and (found := _AGREED.search(text, text.lower())):
             finds.add("agreement", turn, _line_at(text, *found.span()))
 
 
