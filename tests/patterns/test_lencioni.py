@@ -21,14 +21,16 @@ from vstack_proto.patterns.lencioni import (
     profile_of,
 )
 from vstack_proto.patterns.lencioni_texts import (
-    AuditAnswer,
+    CascadeAnswer,
     Finding,
-    Happening,
     LencioniIntervention,
+    Link,
+    Moment,
     PyramidAnswer,
     QuickAnswer,
     RemedyAnswer,
 )
+from vstack_proto.patterns.talk import Events, Happening
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -171,7 +173,7 @@ UNSEEN = LencioniIntervention("lack-of-commitment", "scaffold_change", "Pin the 
             "forensic",
             {
                 "pyramid": PyramidAnswer(PYRAMID),
-                "audit": AuditAnswer(
+                "audit": Events(
                     (
                         Happening("silent_dissent", 3, "gave in", "Agreed then"),
                         Happening("challenge", 0, "not there", "not in the message"),
@@ -184,7 +186,9 @@ UNSEEN = LencioniIntervention("lack-of-commitment", "scaffold_change", "Pin the 
 )
 def test_a_good_answer_reaches_the_diagnosis(mode: Any, answers: Any) -> None:
     case = kit.case_of(PATTERN, HARMONY, mode)
-    assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
+    # One level alone leads to no other.
+    left_out = [one.name for one in PATTERN.passes[mode] if not one.wanted(case, answers)]
+    assert left_out == (["cascade"] if mode == "forensic" else [])
     found = PATTERN.conclude(case, answers)
     # The invented quotation bears no score out, and no signal speaks for commitment.
     assert found.pyramid_score == {**dict.fromkeys(DYSFUNCTIONS, 0.0), "fear-of-conflict": 0.8}
@@ -203,6 +207,51 @@ def test_a_good_answer_reaches_the_diagnosis(mode: Any, answers: Any) -> None:
     if mode == "forensic":
         assert found.psych_safety_audit is not None
         assert found.psych_safety_audit.silent_dissent_count == 2
+
+
+DRIFTED = team(
+    ("lead", "task", "We shard by tenant."),
+    ("query", "challenge", "That will hot-spot on tenant 7."),
+    ("lead", "response", "We have no time for that, let's keep it positive."),
+    ("ops", "question", "So what do we do on Friday?"),
+    ("query", "response", "We will see."),
+)
+
+
+def link(lower: Any, upper: Any, cause: tuple[int, str], effect: tuple[int, str]) -> Link:
+    return Link(lower, upper, f"{lower} led on", Moment(*cause), Moment(*effect))
+
+
+def test_what_one_level_did_to_another() -> None:
+    case = kit.case_of(PATTERN, DRIFTED, "forensic")
+    cut_off, undecided = (2, "no time for that"), (4, "We will see")
+    base, above = "fear-of-conflict", "lack-of-commitment"
+    told = (
+        link(base, above, cut_off, undecided),
+        link(above, base, undecided, cut_off),
+        link(base, above, undecided, cut_off),
+        link(base, "inattention-to-results", cut_off, undecided),
+        link(base, above, cut_off, (4, "not in the message")),
+    )
+    answers = {
+        "pyramid": PyramidAnswer((finding(base, 0.5, *cut_off), finding(above, 0.6, *undecided))),
+        "cascade": CascadeAnswer(told),
+    }
+    asked = {
+        one.name: one.instruction(case, answers) for one in PATTERN.passes["forensic"] if one.wanted(case, answers)
+    }
+    assert list(asked) == ["pyramid", "audit", "cascade", "interventions"]
+    assert "fear-of-conflict 0.50, lack-of-commitment 0.60" in asked["cascade"]
+    found = PATTERN.conclude(case, answers)
+    assert found.cascade_audit is not None
+    # The links that stand, upwards and forwards, between levels that show: the first alone.
+    assert found.cascade_audit.explanation.count(" led to ") == 1
+    assert found.cascade_audit.explanation.endswith("Step 2, fear-of-conflict, led to step 4, lack-of-commitment.")
+    assert found.cascade_audit.foundation_dominant
+    assert [one.target_dysfunction for one in found.interventions] == [base, above]
+    assert kit.misquotes(PATTERN, DRIFTED, found) == []
+    alone = PATTERN.conclude(case, {"pyramid": answers["pyramid"]})
+    assert [one.target_dysfunction for one in alone.interventions] == [above, base]
 
 
 def test_a_sound_team_asks_for_no_changes() -> None:

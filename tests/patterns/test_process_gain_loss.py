@@ -24,14 +24,16 @@ from vstack_proto.patterns.process_gain_loss import (
 from vstack_proto.patterns.process_gain_loss_texts import (
     FactorsAnswer,
     Finding,
-    Happening,
     IndividualBaseline,
     LogAnswer,
+    Part,
+    PartsAnswer,
     ProcessIntervention,
     QuickAnswer,
     RemedyAnswer,
     TeamResult,
 )
+from vstack_proto.patterns.talk import Happening
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 
@@ -151,7 +153,7 @@ CHANGES = (
     ProcessIntervention("team_design", "reduce_team_size", "Two suffice", "ana and ben"),
     ProcessIntervention("context_dilution", "context_summarization", "Sum up", "every ten lines"),
 )
-EVENTS = (
+EVENTS: tuple[Happening[Any], ...] = (
     Happening("premature_consensus", 1, "closed", "moving on"),
     Happening("premature_consensus", 1, "closed", "noted"),
     Happening("context_loss", 0, "not there", "not in the line"),
@@ -167,6 +169,7 @@ EVENTS = (
             "forensic",
             {
                 "factors": FactorsAnswer(FOUND),
+                "parts": PartsAnswer(()),
                 "log": LogAnswer(EVENTS, "Step 1 decides."),
                 "interventions": RemedyAnswer(CHANGES),
             },
@@ -192,6 +195,30 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any, dropped: i
         assert found.interaction_log_audit is not None
         assert found.interaction_log_audit.n_premature_consensus == 1
         assert found.interaction_log_audit.notes == "Step 1 decides."
+
+
+def test_what_became_of_the_best_answer() -> None:
+    told = (
+        Part("412k", "blended", 2, "split the difference", "The figure was averaged."),
+        Part("412k", "kept", 2, "split", "A part counts once."),
+        Part("an interval", "forgotten", 1, "an interval", "Not in the step that it cites."),
+        Part("a caveat", "argued_away", 2, "split the difference", "Not in the best member's answer."),
+        Part("with an interval", "never_said", 0, "I get 412", "Nobody heard of the interval."),
+    )
+    case = kit.case_of(PATTERN, BLENDED, "forensic")
+    answers = {"factors": FactorsAnswer((finding("groupthink", 0.3, 3, "fine"),)), "parts": PartsAnswer(told)}
+    assert "consensus_dilution 0.50" in PATTERN.passes["forensic"][3].instruction(case, answers)
+    found = PATTERN.conclude(case, answers)
+    scores = {one.factor: one.score for one in found.contributing_factors}
+    # One of the two parts that stand was blended: that much of the best answer at least.
+    assert scores == {**dict.fromkeys(FACTORS, 0.0), "groupthink": 0.3, "consensus_dilution": 0.5}
+    assert found.profile_pattern == "consensus_dilution_dominant_loss"
+    assert found.counterfactual_audit is not None
+    assert found.counterfactual_audit.explanation.endswith("Of 2 parts of ana's answer: 1 blended, 1 never said.")
+    assert Evidence("The figure was averaged.", (2,), "split the difference") in found.evidence
+    assert kit.misquotes(PATTERN, BLENDED, found) == []
+    # Words that are not in the best answer, and a fate that does not show in its step.
+    assert case.grounding.dropped == 2
 
 
 @pytest.mark.parametrize("mode", ["quick", "standard", "forensic"])

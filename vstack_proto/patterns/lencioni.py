@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import lencioni_signs as words
 from vstack_proto.patterns import lencioni_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
     Case,
     Count,
     Detection,
+    Evidence,
     Fault,
     Pass,
     Pattern,
@@ -27,6 +29,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )  # fmt: skip
@@ -172,11 +175,11 @@ def message_type(step: TraceStep) -> MessageType:
         return cast("MessageType", kind)
     if role != "agent":
         return "task"
-    if texts.OBJECTS.search(text):
+    if words.OBJECTS.search(text):
         return "challenge"
     if text.rstrip().endswith("?"):
         return "question"
-    return "agreement" if len(text.split()) <= 12 and texts.ASSENTS.match(text) else "response"
+    return "agreement" if len(text.split()) <= 12 and words.ASSENTS.match(text) else "response"
 
 
 def read(trace: MultiAgentTrace) -> Reading:
@@ -197,62 +200,8 @@ def preconditions(trace: MultiAgentTrace) -> Iterable[Fault]:
 
 def signals(trace: MultiAgentTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: telling words, then what became of objections, of questions for an owner, of errors."""
-    found = [*signs.find(reading, texts.RULES), *_objections(reading), *_follow_ups(reading), *_one_voice(reading)]
+    found = [*signs.find(reading, words.RULES), *words.by_course(reading)]
     return signs.strongest(signal for signal in found if signal.quote)
-
-
-def _objections(reading: Reading) -> Iterator[Signal]:
-    """An objection that the next speaker cuts off, or that its author drops without a reason."""
-    pressed: dict[str, int] = {}
-    last: tuple[int, Step] | None = None
-    for number, step in enumerate(reading.steps):
-        if not texts.spoken(step):
-            continue
-        quote = signs.first_line(step.content)
-        if last is not None and last[1].agent != step.agent and texts.DISMISSES.search(step.content):
-            claim = f"Step {number}: {step.agent} cuts off the objection of step {last[0]} and does not answer it."
-            yield Signal("artificial_harmony", claim, (number,), quote, 0.45)
-        before = pressed.pop(step.agent, None)
-        if before is not None and step.kind == "agreement" and not texts.REASON.search(step.content):
-            claim = f"Step {number}: {step.agent} drops its objection of step {before} and names no reason."
-            yield Signal("false_consensus", claim, (number,), quote, 0.45)
-        last = (number, step) if step.kind == "challenge" else None
-        if last is not None:
-            pressed[step.agent] = number
-
-
-def _follow_ups(reading: Reading) -> Iterator[Signal]:
-    """A question for an owner that no owner follows; a failed result that is reported as success."""
-    asked: tuple[int, Step] | None = None
-    failed: int | None = None
-    for number, step in enumerate(reading.steps):
-        if step.kind == "tool_result":
-            failed = number if texts.FAILED.search(step.content) else None
-        if not texts.spoken(step):
-            continue
-        if asked is not None and asked[1].agent != step.agent:
-            if not texts.OWNS.search(step.content):
-                claim = f"Step {asked[0]}: {asked[1].agent} asks who owns it, and step {number} names nobody."
-                yield Signal("peer_accountability_gap", claim, (asked[0],), signs.first_line(asked[1].content), 0.4)
-            asked = None
-        if texts.ASKS_OWNER.search(step.content):
-            asked = (number, step)
-        if failed is not None and texts.CLAIMED.search(step.content) and not texts.DOUBTED.search(step.content):
-            claim = f"Step {number}: {step.agent} reports success although the result of step {failed} failed."
-            yield Signal("metric_gaming", claim, (number,), signs.first_line(step.content), 0.35)
-        failed = None
-
-
-def _one_voice(reading: Reading) -> Iterator[Signal]:
-    """Many agreements by several and not one question or objection: nothing was argued."""
-    said = [(number, step) for number, step in enumerate(reading.steps) if texts.spoken(step)]
-    kinds = Counter(step.kind for _, step in said)
-    agreeing = [(number, step) for number, step in said if step.kind == "agreement"]
-    if len(agreeing) < 4 or len({step.agent for _, step in agreeing}) < 3 or kinds["challenge"] or kinds["question"]:
-        return
-    number, last = agreeing[-1]
-    claim = f"{len(agreeing)} agreements up to step {number}, and nobody asks or objects once."
-    yield Signal("artificial_harmony", claim, (number,), signs.first_line(last.content), 0.35)
 
 
 # --- Assessment --------------------------------------------------------------------------------------------------
@@ -293,15 +242,22 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
-    return {label: one.score for label, one in judged.items()}
+    return {label: one.score for label, one in _judged(case.aside(), answers).items()}
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
+    return texts.ASK_REMEDY.format(found=signs.scored(_scores(case, answers))) + texts.ASK_CHANGES
+
+
+def ask_cascade(case: Case[Any], answers: Answers) -> str:
+    """Which level led to which, given what the scores say."""
+    return texts.ASK_CASCADE.format(found=signs.scored(_scores(case, answers)))
+
+
+def is_stacked(case: Case[Any], answers: Answers) -> bool:
+    """A link needs two levels that show."""
+    return sum(score >= signs.SHOWS for score in _scores(case, answers).values()) > 1
 
 
 def is_dysfunctional(case: Case[Any], answers: Answers) -> bool:
@@ -309,7 +265,9 @@ def is_dysfunctional(case: Case[Any], answers: Answers) -> bool:
     return signs.leading(_scores(case, answers)) != "none-observed"
 
 
-READ = Pass("pyramid", texts.PyramidAnswer, lambda case, answers: texts.TASK)
+READ = Pass("pyramid", texts.PyramidAnswer, asks(texts.TASK))
+AUDIT = Pass("audit", talk.Events[texts.SafetyKind], asks(texts.ASK_AUDIT))
+CASCADE = Pass("cascade", texts.CascadeAnswer, ask_cascade, is_stacked)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_dysfunctional)
 
 
@@ -327,7 +285,8 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
     # Without a model the proofs are the signals already.
     seen = [signal for signal in case.signals if LEVEL_OF[signal.name] in shown] if "pyramid" in answers else []
     proofs = [proof for label in shown for proof in judged[label].proofs]
-    interventions = _interventions(case, answers, scores, profile)
+    links = _links(case, answers.get("cascade"), scores)
+    interventions = _interventions(case, answers, scores, profile, {link.lower for link, _ in links})
     pairs = [(one.target_dysfunction, one.intervention_type) for one in interventions]
     sure = signs.confidence(case.signals, len(trace.messages))
     if "pyramid" in answers:
@@ -346,33 +305,54 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
         success=trace.success,
         severity=banded(max(scores.values()), signs.BANDS),
         profile_pattern=profile,
-        cascade_audit=_cascade(scores) if forensic else None,
+        cascade_audit=_cascade(scores, [link for link, _ in links]) if forensic else None,
         psych_safety_audit=_safety(case, answers.get("audit")) if forensic else None,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
-        evidence=signs.each_once([*proofs, *signs.proofs(case, seen)]),
+        evidence=signs.each_once([*proofs, *(proof for _, own in links for proof in own), *signs.proofs(case, seen)]),
         confidence=round(sure, 2),
     )
 
 
 def _interventions(
-    case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: Profile
+    case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: Profile, roots: Container[str]
 ) -> tuple[LencioniIntervention, ...]:
     told = answers.get("interventions", answers.get("pyramid"))
     proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_dysfunction] >= signs.SHOWS]
     composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     computed = signs.remedies(LencioniIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    chosen = signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    # What led to the rest comes first: what rests on it may mend itself.
+    return tuple(sorted(chosen, key=lambda one: one.target_dysfunction not in roots))
 
 
-def _cascade(scores: Mapping[str, float]) -> CascadeAudit:
+Linked = tuple[texts.Link, tuple[Evidence, ...]]
+
+
+def _links(case: Case[Any], answer: texts.CascadeAnswer | None, scores: Mapping[str, float]) -> tuple[Linked, ...]:
+    """The links between levels that show, upwards and forwards, both ends of which stand in the run."""
+    found: dict[tuple[str, str], Linked] = {}
+    for link in answer.links if answer else ():
+        ends = (link.lower, link.cause, "Cause"), (link.upper, link.effect, "Effect")
+        stands = case.ground(Evidence(f"{name}: {link.claim}", (at.step,), at.quote) for _, at, name in ends)
+        upwards = DYSFUNCTIONS.index(link.lower) < DYSFUNCTIONS.index(link.upper)
+        shown = min(scores[link.lower], scores[link.upper]) >= signs.SHOWS
+        if len(stands) == len(ends) and upwards and shown and link.cause.step <= link.effect.step:
+            found.setdefault((link.lower, link.upper), (link, stands))
+    return tuple(found.values())
+
+
+def _cascade(scores: Mapping[str, float], links: Sequence[texts.Link]) -> CascadeAudit:
     bottom, top = (round(mean, 4) for mean in means(scores))
     said = f"The two lowest levels score {bottom:g} on average, the three above them {top:g}."
+    led = (f" Step {one.cause.step}, {one.lower}, led to step {one.effect.step}, {one.upper}." for one in links)
+    # The base leads where it is weaker, or where the run shows it to have brought down a level above it.
+    reached = any(one.lower in DYSFUNCTIONS[:2] and one.upper in DYSFUNCTIONS[2:] for one in links)
     # A cascade needs both ends: a weak base, and something above that gives way on it.
-    return CascadeAudit(bottom > top, min(bottom, top), bottom, top, said)
+    return CascadeAudit(bottom > top or reached, min(bottom, top), bottom, top, said + "".join(led))
 
 
-def _safety(case: Case[MultiAgentTrace], audit: texts.AuditAnswer | None) -> PsychSafetyAudit:
+def _safety(case: Case[MultiAgentTrace], audit: talk.Events[texts.SafetyKind] | None) -> PsychSafetyAudit:
     events = {("challenge", n) for n, step in enumerate(case.reading.steps) if step.kind == "challenge"}
     events |= {("silent_dissent", one.steps[0]) for one in case.signals if one.name == "false_consensus"}
     for one in audit.events if audit else ():
@@ -391,9 +371,9 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=MultiAgentTrace, detection=LencioniDiagnosis,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("pyramid", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
+        "quick": (Pass("pyramid", texts.QuickAnswer, asks(f"{texts.TASK}\n\n{texts.ASK_CHANGES}")),),
         "standard": (READ, CHANGES),
-        "forensic": (READ, Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT), CHANGES),
+        "forensic": (READ, AUDIT, CASCADE, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("goal", "outcome"), preconditions=preconditions)  # fmt: skip

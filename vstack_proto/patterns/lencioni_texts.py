@@ -1,4 +1,4 @@
-"""The five dysfunctions in words: the framework, what is asked and answered, playbooks, and what messages tell."""
+"""The five dysfunctions in words: the framework, what is asked and answered, and playbooks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
-from vstack_proto.patterns.signs import MACHINE, PERSON, Rule
-from vstack_proto.patterns.talk import phrase
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share
 
 Dysfunction = Literal[
     "absence-of-trust", "fear-of-conflict", "lack-of-commitment", "avoidance-of-accountability",
@@ -57,6 +55,13 @@ its step, a quotation from that step and one sentence why; they are counted.
 - challenge: an agent objects to an idea, asks for its reason, or admits a mistake or a gap of its own.
 - silent_dissent: an agent drops an objection without an answer to it, agrees against its own doubt, or is told off \
 for objecting (quote the message where it happens). An objection that was answered and then withdrawn is none."""
+
+ASK_CASCADE = """\
+Lencioni: each level invites the one above it. Scored so far: {found}. Follow the run in its order and name the links, \
+at most five, where a failing of a lower level led to one of a higher level: the objection that was cut off, and later \
+the decision that nobody carries. For each give both levels, one sentence how the first led to the second, and step \
+and quotation of the cause and of the effect, which comes later or in the same step. Two failings side by side are no \
+link, nor is what would have happened anyway; no link at all is a good answer."""
 
 
 class LencioniPlaybook(msgspec.Struct, frozen=True):
@@ -205,115 +210,27 @@ class RemedyAnswer(Answer, frozen=True):
     interventions: tuple[LencioniIntervention, ...]
 
 
-class Happening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One countable event; ``quote`` stands in its step."""
+SafetyKind = Literal["challenge", "silent_dissent"]
 
-    kind: Literal["challenge", "silent_dissent"]
+
+class Moment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step, and words that stand in it."""
+
     step: Count
-    claim: str
     quote: str
 
 
-class AuditAnswer(Answer, frozen=True):
-    """What tells how safe it is to object."""
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a failing of one level led to a failing of a level above it."""
 
-    events: tuple[Happening, ...]
-
-
-# --- Words -------------------------------------------------------------------------------------------------------
-
-
-def spoken(step: Step) -> bool:
-    """Whether a member of the team says this: an ``observation`` of this contract is a remark, not a tool's result."""
-    machine = step.kind in ("tool_call", "tool_result") or MACHINE.search(step.agent) is not None
-    return not machine and PERSON.match(step.agent) is None
+    lower: Dysfunction
+    upper: Dysfunction
+    claim: str
+    cause: Moment
+    effect: Moment
 
 
-# What a signal is named is the failure mode that it shows.
-_RULES: tuple[tuple[str, str, str, float], ...] = (
-    ("low_trust_signals", "Step {step}: {agent} keeps something from the others, or expects harm of them.",
-     r"(?:don't|do not|never|let's not) (?:(?:tell|show) (?:them|him|her|anyone|anybody|the \w+)|mention (?:it|this"
-     r"|that))"
-     r"|keep (?:this|that|it) (?:between us|to (?:my|our)sel(?:f|ves)|quiet)|cover (?:my|our|your) (?:back|tracks)"
-     r"|(?:don't|do not|can't|cannot) trust (?:you|them|him|her|its?|the \w+'s|\w+'s)|behind (?:my|our|your) back"
-     r"|hide (?:this|that|it|the (?:error|mistake|failure|bug)) from", 0.5),
-    ("no_vulnerability", "Step {step}: {agent} cannot be wrong and needs nobody, so nobody can help.",
-     r"i (?:don't|do not) need (?:your|any|a|anyone's) (?:help|review|input|advice|check)|i never make mistakes"
-     r"|(?:don't|do not|stop) question(?:ing)? (?:me|my)|i(?:'m| am) never wrong|who are you to"
-     r"|no need to check my|i know what i(?:'m| am) doing", 0.45),
-    ("artificial_harmony", "Step {step}: {agent} closes an argument instead of having it.",
-     r"let's (?:not (?:argue|fight|debate|open (?:that|this)|go (?:there|into (?:that|this)))|keep (?:it"
-     r"|this) (?:positive|friendly))"
-     r"|no time (?:for|to (?:discuss|debate|argue))|take (?:it|this|that) offline|not (?:want|wanting) to rock the boat"
-     r"|(?:don't|do not) (?:want to (?:upset|offend|make waves|cause (?:trouble|friction))|be (?:so )?(?:difficult"
-     r"|negative))"
-     r"|noted,? (?:let's )?mov(?:e|ing) on|for the sake of (?:harmony|peace|unity)", 0.4),
-    ("false_consensus", "Step {step}: {agent} goes along without being convinced.",
-     r"i(?:'ll| will) (?:just )?go along|if (?:everyone|everybody|you all|all of you) (?:wants?|insists?|thinks? so)"
-     r"|fine, (?:whatever|have it your way|if you insist)|against my better judge?ment|i had (?:my )?doubts,? but"
-     r"|won't stand in the way|whatever you (?:say|want|decide)|not going to argue", 0.45),
-    ("ambiguous_decisions", "Step {step}: {agent} leaves open what was to be decided.",
-     r"we(?:'ll| will) see|let's (?:decide|figure (?:it|that|this) out|sort (?:it|that|this) out"
-     r"|cross that bridge) (?:later|when|as we go)"
-     r"|(?<!yet )to be decided|tbd|keep (?:our|all|the) options open|one way or another"
-     r"|(?:no|without a?) (?:clear )?decision(?: yet)?|let's leave (?:it|that) open"
-     r"|we can (?:always )?decide later", 0.4),
-    ("drifting_priorities", "Step {step}: {agent} turns to something else without saying what is new.",
-     r"(?:forget|scrap|drop) (?:about )?(?:that|the (?:old |first |original )?(?:plan|goal|task|priority))"
-     r"|(?:new|different) (?:top )?priority(?: now)?|change of plans?|scratch that|on second thought,? let's"
-     r"|let's (?:do|work on|focus on|switch to) [^.\n]{1,40} (?:instead|first after all)", 0.35),
-    ("peer_accountability_gap", "Step {step}: {agent} shows work that nobody owns or checks.",
-     r"(?:nobody|no one|noone) (?:owns|owned|is responsible|took|checked|feels responsible)"
-     r"|(?:not|isn't) my (?:job|task|responsibility|problem|place to say)|(?:not|isn't) up to me"
-     r"|i (?:assumed|thought) (?:that )?(?:someone|somebody|you|he|she|they|\w{2,20}) (?:would|had|was going to|were"
-     r"|did|has)"
-     r"|some(?:one|body)(?: else)? (?:should|will|can|must) (?:do|take care|handle|fix|check|look)"
-     r"|let (?:it|that|this) slide|didn't want to (?:nag|push|call out)", 0.4),
-    ("blame_diffusion", "Step {step}: {agent} hands on the blame instead of the next step.",
-     r"(?:not|wasn't|isn't) my (?:fault|mistake)|(?:is|was|'s) (?:your|his|her|their|its|\w{2,20}'s) fault"
-     r"|you (?:broke|ruined|messed up)|i only did what|i was (?:just |only )?(?:told to|following)|don't blame me"
-     r"|blame (?:the |it on )?\w+|you should have (?:known|checked|told|caught)", 0.45),
-    ("individual_optimization", "Step {step}: {agent} puts its own part before the result of all.",
-     r"my (?:part|piece|side|share|module) (?:is|works|was) (?:done|finished|fine|ok|complete|working|green)"
-     r"|as far as i(?:'m| am) concerned|works (?:on|for) (?:my (?:machine|side|end)|me)|what happens (?:after"
-     r"|downstream) is"
-     r"|i (?:want|deserve|get) (?:the |my )?credit|my (?:own )?(?:score|ranking|quota|metrics?|kpis?) (?:comes?"
-     r"|matters?|first)"
-     r"|i(?:'m| am) done (?:here|with my)", 0.4),
-    ("metric_gaming", "Step {step}: {agent} serves the measure and not what it stands for.",
-     r"(?:disable|skip|delete|remove|comment out|mute|silence) (?:all |these |those |the )?(?:failing |broken |red "
-     r"|flaky )?(?:tests?|checks?|alerts?|assertions?)"
-     r"|hard-?cod(?:e|ed|ing) the (?:expected|answers?|results?|outputs?)|(?:lower|raise|relax"
-     r"|loosen) the (?:threshold|bar|limit) (?:so|until|to pass)"
-     r"|mark(?:ed|ing)? (?:it|them|this|all) (?:as )?(?:done|passed|closed|resolved|complete) (?:anyway|regardless"
-     r"|for now)"
-     r"|so (?:that )?the (?:metric|number|score|dashboard|report)s? (?:looks?|is|are|stays?|turns?)|looks good (?:on"
-     r"|in) the (?:dashboard|report)", 0.5),
-)  # fmt: skip
-RULES = tuple(Rule(mode, claim, phrase(expression), weight, spoken) for mode, claim, expression, weight in _RULES)
+class CascadeAnswer(Answer, frozen=True):
+    """What one level did to another."""
 
-# An objection that is cut off, in the reply to it; a reason or check that answers one.
-DISMISSES = phrase(
-    r"(?:we )?(?:have )?no time|not now|mov(?:e|ing) on|(?:already|been) (?:decided|settled)|whatever|drop it|enough"
-    r"|not (?:relevant|important|helpful)|don't (?:worry|be)|let's not|ignore (?:that|it|this)|too late"
-)
-REASON = phrase(
-    r"because|since|measured|shows?|showed|data|evidence|tests?|tested|benchmark|figures?|given that|convinced|proves?"
-    r"|therefore|your point|good point|right that|outweighs?|answers? (?:my|that)|as \w+ (?:said|showed|found)|\d+"
-)
-OBJECTS = phrase(
-    r"i (?:disagree|object|doubt)|(?:won't|will not|can't|cannot) work|(?:that|this|it)(?:'s| is) (?:wrong|risky"
-    r"|unsafe|not (?:right|correct|safe))"
-    r"|(?:will|would|could) (?:break|fail|crash|overload|hot-?spot|lose)|(?:a|one|my|the) (?:concern|objection|risk)"
-    r"|concerned|are you sure"
-)
-ASSENTS = phrase(r"agreed?|sounds good|ok(?:ay)?|yes|fine|lgtm|\+1|approved?|go ahead|makes sense")
-ASKS_OWNER = phrase(
-    r"who (?:owns|will (?:do|own|take|handle|write|run|check)|is responsible|takes|does|handles)|whose (?:job|task) is"
-)
-OWNS = phrase(
-    r"i (?:will|can|do|own|take|am)|i'(?:ll|ve|m)|mine|me|my (?:job|task)|please|owns?|owner(?: is)?|takes?|responsible"
-)
-FAILED = phrase(r"(?<!no )(?<! 0 )(?:errors?|exception|traceback|failed|failures?|denied|timed out)")
-CLAIMED = phrase(r"(?:all )?(?:done|fixed|works|working|resolved|completed?|succeeded|passes|passed)")
-DOUBTED = phrase(r"not|fail\w*|errors?|but|however|retry\w*|again|unless|until|if|once|when|\w+n't")
+    links: tuple[Link, ...]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import process_gain_loss_signs as words
 from vstack_proto.patterns import process_gain_loss_texts as texts
 from vstack_proto.patterns import signs
 from vstack_proto.patterns.common import (
@@ -28,6 +28,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -184,65 +185,58 @@ def profile_of(trace: ProcessTrace, scores: Mapping[str, float]) -> Profile:
     return "multi_factor_loss" if len(strong) > 1 else BY_FACTOR[strong[0]] if strong else "indeterminate"
 
 
+def mean_of(trace: ProcessTrace) -> float:
+    """The members' mean quality; never beyond the best, whatever rounding makes of the sum."""
+    told = [one.quality_score for one in trace.individual_baselines]
+    return min(max(told), sum(told) / len(told))
+
+
+def is_better_alone(trace: ProcessTrace) -> bool:
+    """A loss, unless the team is cheaper than its best member."""
+    return quality_of(gain_of(trace)) == "process-loss" and (overhead_of(trace) or 1.0) >= 1.0
+
+
 def signals(trace: ProcessTrace, reading: Reading) -> tuple[Signal, ...]:
     """What could explain a loss, named by failure mode: words, cost, size, silence, and what became of the best."""
-    found = [*signs.find(reading, texts.RULES), *_of_numbers(trace, reading), *_of_the_best(trace, reading)]
+    log, team = log_of(trace), trace.team_result
+    found = [*signs.find(reading, words.RULES), *words.of_the_best(log, best_of(trace), team)]
+    found += words.of_the_team(log, len(reading.steps) - 1, team, overhead_of(trace))
     return signs.strongest(signal for signal in found if signal.quote)
 
 
-def _of_numbers(trace: ProcessTrace, reading: Reading) -> Iterator[Signal]:
-    team, last = trace.team_result, len(reading.steps) - 1
-    members, overhead = f"by {', '.join(team.agents)}"[: signs.QUOTE_CHARS], overhead_of(trace)
-    if overhead is not None and overhead > 1.5 and team.cost_units is not None:
-        claim = f"The team costs {overhead:g} times what its best member costs alone."
-        weight = round(min(0.6, 0.2 + 0.1 * overhead), 2)
-        yield Signal("high_overhead", claim, (last,), texts.cost_told(team.cost_units), weight)
-    if len(team.agents) >= 5:
-        links = len(team.agents) * (len(team.agents) - 1) // 2
-        claim = f"{len(team.agents)} members have {links} links to keep up."
-        yield Signal("high_overhead", claim, (last,), members, 0.3)
-    silent = silent_in(trace, reading)
-    if silent:
-        claim = f"Of the team, and without a line in the log: {', '.join(silent)}."
-        yield Signal("silent_agents", claim, (last,), members, round(min(0.6, 0.25 * len(silent)), 2))
+def _parts(case: Case[ProcessTrace], answer: texts.PartsAnswer | None) -> tuple[texts.Part, ...]:
+    """The parts of the best member's answer, each once, that stand there and whose fate stands where it is said to."""
+    trace, found = case.trace, dict[str, texts.Part]()
+    own = len(log_of(trace)) + trace.individual_baselines.index(best_of(trace))
+    for one in answer.parts if answer else ():
+        part, fate = case.quoted(one.part, (own,)), case.quoted(one.quote, (one.step,))
+        if part and fate:
+            found.setdefault(part[0], msgspec.structs.replace(one, part=part[0], quote=fate[0]))
+    return tuple(found.values())
 
 
-def silent_in(trace: ProcessTrace, reading: Reading) -> list[str]:
-    """Members without a line, in a log where at least two others have one."""
-    spoke = {step.agent.strip().lower() for step in reading.steps if step.kind not in ("alone", "result")}
-    members = {name.strip().lower(): name for name in trace.team_result.agents}
-    return [name for key, name in members.items() if key not in spoke] if len(members.keys() & spoke) > 1 else []
+Factors = dict[str, signs.Judged]
 
 
-FIGURE = re.compile(r"\d{2,12}(?:[.,]\d{1,6}){0,3}")
-
-
-def _of_the_best(trace: ProcessTrace, reading: Reading) -> Iterator[Signal]:
-    """The best member's figures were said in the log, and none of them is in what the team handed in."""
-    best = set(FIGURE.findall(best_of(trace).output_summary))
-    if not best or best & set(FIGURE.findall(trace.team_result.output_summary)):
-        return
-    for number, step in enumerate(reading.steps[: -1 - len(trace.individual_baselines)]):
-        match = next((one for one in FIGURE.finditer(step.content) if one.group() in best), None)
-        if match is not None:
-            claim = f"Step {number}: the best member's figure {match.group()} was known; the team's result lacks it."
-            yield Signal("averaged_to_mediocrity", claim, (number,), signs.line_at(step.content, *match.span()), 0.35)
-            return
-
-
-def _judged(case: Case[ProcessTrace], answers: Answers) -> dict[str, signs.Judged]:
+def _judged(case: Case[ProcessTrace], answers: Answers) -> tuple[Factors, tuple[texts.Part, ...]]:
+    """The factors and the parts: a factor has at least the share of the best answer that it undid."""
     if quality_of(gain_of(case.trace)) == "process-gain":
         said = "The team did better than its best member: there is no loss to explain."
-        return {factor: signs.Judged(0.0, said, ()) for factor in FACTORS}
+        return {factor: signs.Judged(0.0, said, ()) for factor in FACTORS}, ()
     answer: texts.FactorsAnswer | None = answers.get("factors")
     found = [(f.factor, f.score, f.explanation, f.evidence) for f in answer.factors] if answer else None
-    return signs.judge_all(case, FACTOR_OF, FACTORS, found)
+    judged, parts = signs.judge_all(case, FACTOR_OF, FACTORS, found), _parts(case, answers.get("parts"))
+    for fate, factor in texts.FATES.items():
+        undone, own = [one for one in parts if one.fate == fate], judged[factor]
+        share = round(len(undone) / max(1, len(parts)), 4)
+        said = own.explanation if own.score >= share else " ".join(one.claim.strip() for one in undone)
+        proofs = (*own.proofs, *(Evidence(one.claim, (one.step,), one.quote) for one in undone))
+        judged[factor] = signs.Judged(max(own.score, share), said, proofs)
+    return judged, parts
 
 
 def _scores(case: Case[ProcessTrace], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
-    return {label: one.score for label, one in judged.items()}
+    return {label: one.score for label, one in _judged(case.aside(), answers)[0].items()}
 
 
 def has_no_gain(case: Case[ProcessTrace], answers: Answers) -> bool:
@@ -263,12 +257,13 @@ def needs_change(case: Case[ProcessTrace], answers: Answers) -> bool:
 
 def ask_changes(case: Case[ProcessTrace], answers: Answers) -> str:
     """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
+    found = signs.scored(_scores(case, answers))
     return texts.ASK_REMEDY.format(quality=quality_of(gain_of(case.trace)), found=found) + texts.ASK_CHANGES
 
 
-READ = Pass("factors", texts.FactorsAnswer, lambda case, answers: texts.TASK, has_no_gain)
-COUNT = Pass("log", texts.LogAnswer, lambda case, answers: texts.ASK_AUDIT, has_log)
+READ = Pass("factors", texts.FactorsAnswer, asks(texts.TASK), has_no_gain)
+PARTS = Pass("parts", texts.PartsAnswer, asks(texts.ASK_PARTS), has_no_gain)
+COUNT = Pass("log", texts.LogAnswer, asks(texts.ASK_AUDIT), has_log)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, needs_change)
 
 
@@ -279,7 +274,7 @@ def assess_offline(case: Case[ProcessTrace]) -> ProcessGainLossDetection:
 
 def conclude(case: Case[ProcessTrace], answers: Answers) -> ProcessGainLossDetection:
     """Qualities, costs and labels are computed; factors count as far as quotations bear them out."""
-    trace, judged, gain = case.trace, _judged(case, answers), gain_of(case.trace)
+    trace, (judged, parts), gain = case.trace, _judged(case, answers), gain_of(case.trace)
     scores = {label: one.score for label, one in judged.items()}
     profile, quality, best = profile_of(trace, scores), quality_of(gain), best_of(trace)
     shown = [label for label in FACTORS if scores[label] >= signs.SHOWS]
@@ -290,7 +285,7 @@ def conclude(case: Case[ProcessTrace], answers: Answers) -> ProcessGainLossDetec
     pairs = [(one.target_factor, one.intervention_type) for one in interventions]
     sure = signs.confidence(case.signals, len(log_of(trace))) if quality != "process-gain" else 0.6
     sure = min(0.9, sure + 0.1 + 0.02 * len(proofs)) if "factors" in answers else sure
-    audits = _audits(case, answers.get("log"), scores) if case.mode == "forensic" else (None, None)
+    audits = _audits(case, answers.get("log"), scores, parts) if case.mode == "forensic" else (None, None)
     payload = {"gain_loss_score": gain, "individual_best_agent": best.agent_name}
     factors = (
         texts.FactorFound(label, one.score, signs.gravity(one.score), one.explanation, one.quotes, round(sure, 2))
@@ -305,12 +300,6 @@ def conclude(case: Case[ProcessTrace], answers: Answers) -> ProcessGainLossDetec
         evidence=signs.each_once([*_measured(case), *proofs, *signs.proofs(case, seen)]),
         confidence=round(sure, 2),
     )  # fmt: skip
-
-
-def mean_of(trace: ProcessTrace) -> float:
-    """The members' mean quality; never beyond the best, whatever rounding makes of the sum."""
-    told = [one.quality_score for one in trace.individual_baselines]
-    return min(max(told), sum(told) / len(told))
 
 
 def _measured(case: Case[ProcessTrace]) -> tuple[Evidence, ...]:
@@ -350,18 +339,17 @@ def _design(trace: ProcessTrace, profile: Profile) -> Iterator[ProcessInterventi
         )  # fmt: skip
 
 
-def is_better_alone(trace: ProcessTrace) -> bool:
-    """A loss, unless the team is cheaper than its best member."""
-    return quality_of(gain_of(trace)) == "process-loss" and (overhead_of(trace) or 1.0) >= 1.0
-
-
 def _audits(
-    case: Case[ProcessTrace], answer: texts.LogAnswer | None, scores: Mapping[str, float]
+    case: Case[ProcessTrace], answer: texts.LogAnswer | None, scores: Mapping[str, float], parts: Sequence[texts.Part]
 ) -> tuple[texts.InteractionLogAudit | None, texts.CounterfactualAudit]:
     trace, best, mean = case.trace, best_of(case.trace), mean_of(case.trace)
     nominal, alone = round((best.quality_score + mean) / 2, 4), is_better_alone(trace)
     apart = round(nominal - trace.team_result.quality_score, 4)
     said = f"Picking among answers given alone: {nominal:g} (best {best.quality_score:g}, a random one {mean:.4g})."
+    if parts:
+        fates = Counter(one.fate.replace("_", " ") for one in parts)
+        counted = ", ".join(f"{number} {fate}" for fate, number in fates.items())
+        said += f" Of {len(parts)} parts of {best.agent_name}'s answer: {counted}."
     counterfactual = texts.CounterfactualAudit(nominal, apart, alone, said)
     if not trace.interaction_log.strip():
         return None, counterfactual
@@ -376,7 +364,7 @@ def _audits(
     dominant = max(FACTORS, key=lambda factor: scores[factor])
     notes = answer.notes.strip() if answer else f"{len(log_of(trace))} lines by {len(set(speakers))} speakers."
     closed, lost = counts["premature_consensus"], counts["context_loss"]
-    silent = len(silent_in(trace, case.reading))
+    silent = len(words.silent_in(log_of(trace), trace.team_result))
     return texts.InteractionLogAudit(handoffs, silent, closed, lost, dominant, notes), counterfactual
 
 
@@ -386,9 +374,9 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=ProcessTrace, detection=ProcessGainLossDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("factors", texts.QuickAnswer, lambda case, answers: texts.ASK_ALL, has_no_gain),),
+        "quick": (Pass("factors", texts.QuickAnswer, asks(texts.ASK_ALL), has_no_gain),),
         "standard": (READ, CHANGES),
-        "forensic": (READ, COUNT, CHANGES),
+        "forensic": (READ, PARTS, COUNT, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "task"), preconditions=preconditions,

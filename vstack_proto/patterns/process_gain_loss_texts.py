@@ -1,4 +1,4 @@
-"""Process gain and loss in words: the framework, what is asked and answered, playbooks, and what a log tells."""
+"""Process gain and loss in words: the framework, what is asked and answered, and playbooks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from vstack_proto.patterns import talk
 from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
-from vstack_proto.patterns.signs import Gravity, Rule, speaks
-from vstack_proto.patterns.talk import phrase
+from vstack_proto.patterns.signs import Gravity
 
 Factor = Literal[
     "coordination_cost", "social_loafing", "groupthink", "handoff_loss", "context_dilution", "consensus_dilution",
@@ -62,6 +62,19 @@ sentence why; they are counted.
 - context_loss: something that an earlier step established is forgotten, contradicted or asked for again, or does not \
 reach the one who needs it.
 In notes say in two sentences where in the log the result was decided."""
+
+ASK_PARTS = """\
+What became of the best member's own answer? It stands in the step of kind "alone" of the member that the facts call \
+best. Take it apart, at most eight parts that matter for its quality (a figure, a reason, a caveat, a piece of the \
+result), each once: its words there as part, its fate, the step and a quotation where the fate shows, and one sentence \
+what the result would have been with it.
+- kept: the team's result holds it (quote the result);
+- never_said: its owner did not bring it up where it was due (quote what was said instead);
+- not_passed_on: it was said, and did not reach the one who needed it;
+- argued_away: it was dropped for a view that was already settled;
+- blended: it was averaged or merged with worse answers;
+- forgotten: it was known early, and is missing or contradicted later.
+A part that was dropped because somebody showed it to be wrong is none of these and is left out."""
 
 
 class ProcessPlaybook(msgspec.Struct, frozen=True):
@@ -316,67 +329,34 @@ class RemedyAnswer(Answer, frozen=True):
     interventions: tuple[ProcessIntervention, ...]
 
 
-class Happening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One countable event; ``quote`` stands in its step."""
-
-    kind: Literal["premature_consensus", "context_loss"]
-    step: Count
-    claim: str
-    quote: str
+LogKind = Literal["premature_consensus", "context_loss"]
 
 
-class LogAnswer(Answer, frozen=True):
+class LogAnswer(talk.Events[LogKind], frozen=True):
     """What the log shows, event by event."""
 
-    events: tuple[Happening, ...]
     notes: str
 
 
-# --- Words -------------------------------------------------------------------------------------------------------
+Fate = Literal["kept", "never_said", "not_passed_on", "argued_away", "blended", "forgotten"]
+# The factor that each fate speaks for; what was never said has several causes, and what was kept none.
+FATES: dict[str, Factor] = {
+    "not_passed_on": "handoff_loss", "argued_away": "groupthink", "blended": "consensus_dilution",
+    "forgotten": "context_dilution",
+}  # fmt: skip
 
 
-def together(step: Step) -> bool:
-    """Whether this was said in the team, or of the team's result; what a member did alone is the yardstick."""
-    return step.kind != "alone" and speaks(step)
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What became of one part of the best member's answer; ``quote`` stands in ``step``, where its fate shows."""
+
+    part: str
+    fate: Fate
+    step: Count
+    quote: str
+    claim: str
 
 
-# What a signal is named is the failure mode that it shows.
-_RULES: tuple[tuple[str, str, str, float], ...] = (
-    ("high_overhead", "Step {step}: effort goes into being a team and not into the task.",
-     r"(?:still |am |is |are |was |were )waiting (?:for|on) (?!a lock)|(?:another|one more|yet another) (?:round"
-     r"|meeting|sync|call)|(?:both|all) (?:of us )?(?:did|wrote|built|ran) the same|already (?:did|done|wrote"
-     r"|ran) (?:that|this|it)|duplicate[d]? (?:work|effort)|merge conflicts?|(?:which|what) (?:version|branch"
-     r"|file) (?:are|is|do|should)|whose turn", 0.35),
-    ("high_overhead", "Step {step}: many rounds were needed.",
-     r"(?:[4-9]|\d\d|four|five|six|seven|eight|nine|ten|many|endless|countless) (?:rounds|meetings|iterations"
-     r"|syncs)", 0.25),
-    ("no_role_specialization", "Step {step}: all are set to the same work.",
-     r"every(?:one|body),? (?:please )?(?:gives?|do(?:es)?|writes?|tr(?:y|ies)|answers?|works? on|takes? a look"
-     r"|looks? at)|all of (?:you|us) (?:do|write|try|work)|who (?:does|is doing) what|(?:the )?same (?:query|code"
-     r"|thing|work) as", 0.3),
-    ("silent_agents", "Step {step}: {agent} adds nothing of its own.",
-     r"(?:nothing|no comment|not much) (?:to add|from me)|same (?:here|for me)|what (?:he|she|they) said|ditto"
-     r"|(?:i(?:'ll| will)|let me) leave (?:it|that|this) to|whatever you (?:all )?(?:think|decide|prefer)"
-     r"|you (?:all )?decide", 0.35),
-    ("premature_consensus", "Step {step}: {agent} closes the point before it is weighed.",
-     r"noted,? (?:let's )?mov(?:e|ing) on|(?:we|everyone|everybody) (?:all )?agrees?(?: already)?,? (?:so|let's|then)"
-     r"|no need to (?:check|discuss|verify|debate|look)|let's not (?:overthink|argue|reopen|go there)|no time (?:for"
-     r"|to (?:discuss|check|debate))|good enough,? (?:let's|ship|move)|(?:it's|that's|it is|that is) settled", 0.45),
-    ("broken_handoff", "Step {step}: something did not reach the one who needed it.",
-     r"(?:didn't|did not|never) (?:get|got|received?|see|saw|attach|sent?|include|mention) (?:the|your|that|this|it"
-     r"|any)|i (?:thought|assumed) (?:that )?you (?:meant|had|were|would|did)|(?:can|could"
-     r"|please) (?:you )?(?:re-?send|send (?:it|that|this) again)|(?:got |was |were |is "
-     r"|been )lost in (?:the )?(?:hand-?(?:off|over)|transfer|translation)|what do you mean by|where (?:is"
-     r"|are) the (?:file|data|output|results?|draft)|in (?:what|which) format", 0.4),
-    ("context_drift", "Step {step}: what was known is forgotten, or the task drifts.",
-     r"(?:i|we) (?:forgot|lost track)|what (?:was|is) the (?:task|question|goal|requirement|deadline) again|remind me"
-     r"|(?:we|i|you) already (?:said|agreed|decided|established|told)|as (?:i|we) (?:said|agreed|decided) (?:earlier"
-     r"|above|before)|(?:context|history|thread|log) (?:is |was |got )?(?:too long|truncated|cut off)|(?:beside"
-     r"|off) the (?:point|topic|task)", 0.4),
-    ("averaged_to_mediocrity", "Step {step}: answers are blended so that all can agree.",
-     r"meet in the middle|split the difference|(?:take|use|go with) (?:the|an) (?:average|mean|median)|average (?:them"
-     r"|it|these|those|out)|compromise|somewhere (?:between|in the middle)|a bit of (?:both|everything|each)"
-     r"|keep everyone happy|common denominator|(?:merge|combine|include) (?:all|everyone's|everybody's) (?:answers?"
-     r"|ideas?|versions?|suggestions?|points?)", 0.45),
-)  # fmt: skip
-RULES = tuple(Rule(mode, claim, phrase(expression), weight, together) for mode, claim, expression, weight in _RULES)
+class PartsAnswer(Answer, frozen=True):
+    """The best member's answer, part by part."""
+
+    parts: tuple[Part, ...]
