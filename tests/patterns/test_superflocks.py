@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.superflocks import PATTERN, RoutingTrace, Window
+from vstack_proto.patterns.superflocks import PATTERN, RoutingTrace
+from vstack_proto.patterns.superflocks_numbers import Window
 from vstack_proto.patterns.superflocks_texts import (
     AgentCapability,
-    AuditAnswer,
+    CapabilityAnswer,
+    FailureAnswer,
     MetricNote,
+    PassedOver,
     QuickAnswer,
     RemedyAnswer,
+    Retry,
     RoutingAnswer,
     RoutingDecision,
     RoutingIntervention,
@@ -150,12 +154,12 @@ PROOFS = (
     ("mode", "answers"),
     [
         ("quick", {"routing": QuickAnswer(NOTES, PROOFS, (CHANGE,))}),
-        ("standard", {"routing": QuickAnswer(NOTES, PROOFS, (CHANGE,))}),
+        ("standard", {"routing": RoutingAnswer(NOTES, PROOFS), "interventions": RemedyAnswer((CHANGE,))}),
         (
             "forensic",
             {
                 "routing": RoutingAnswer(NOTES, PROOFS[:1]),
-                "audit": AuditAnswer("Nobody else is asked.", "None.", PROOFS[1:]),
+                "capability": CapabilityAnswer((PassedOver(0, "b", "made up", "not there"),), "Nobody else is asked."),
                 "interventions": RemedyAnswer((CHANGE,)),
             },
         ),
@@ -164,8 +168,8 @@ PROOFS = (
 def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     case = kit.case_of(PATTERN, STAR, mode)
     asked = [one for one in PATTERN.passes[mode] if one.wanted(case, answers)]
-    # Neither abilities nor failures are given, so there is nothing to audit.
-    assert len(asked) == {"quick": 1, "standard": 1, "forensic": 2}[mode]
+    # Nothing failed here, so there is nothing to follow.
+    assert len(asked) == {"quick": 1, "standard": 2, "forensic": 3}[mode]
     assert all(one.instruction(case, answers) for one in PATTERN.passes[mode])
     found = PATTERN.conclude(case, answers)
     assert found.metrics[0].explanation.endswith("Every reason names the average.")
@@ -179,6 +183,50 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     if mode == "forensic":
         assert found.capability_audit is not None
         assert found.capability_audit.notes.startswith("Nobody else is asked.")
+
+
+def test_who_was_passed_over() -> None:
+    told = (
+        PassedOver(0, "c", "knows the class", "highest average"),
+        PassedOver(0, "c", "said twice", "highest average"),
+        PassedOver(9, "b", "it went to b itself", "highest average"),
+        PassedOver(1, "nobody", "no such agent", "highest average"),
+        PassedOver(99, "c", "no such step", "highest average"),
+    )
+    case = kit.case_of(PATTERN, STAR, "forensic")
+    found = PATTERN.conclude(case, {"capability": CapabilityAnswer(told, "Class by class, c idles.")})
+    audit = found.capability_audit
+    assert audit is not None
+    # No abilities are given: what was passed over stands in for them; what is computed stays 0.
+    assert (audit.most_underutilized_agent, audit.capability_dimensions_underused) == ("c", ("default",))
+    assert (audit.wasted_capability_count, audit.notes[:15]) == (0, "Class by class,")
+    assert [one.claim for one in found.evidence].count("knows the class") == 1
+    given = kit.case_of(PATTERN, IDLE, "forensic")
+    over = CapabilityAnswer((PassedOver(1, "c", "c is better", "class docs"),), "")
+    computed = PATTERN.conclude(given, {"capability": over}).capability_audit
+    assert computed is not None
+    assert computed.most_underutilized_agent == "b"
+
+
+def test_a_failed_task_that_went_elsewhere_is_no_cascade() -> None:
+    told = (
+        Retry(0, 3, "the class went to b", "routed to b"),
+        Retry(1, 3, "step 1 did not fail", "routed to b"),
+        Retry(3, 0, "backwards", "routed to a"),
+    )
+    case = kit.case_of(PATTERN, CLUSTER, "forensic")
+    alone = PATTERN.conclude(case, {})
+    found = PATTERN.conclude(case, {"failure": FailureAnswer(told, "All of class x.")})
+    assert alone.failure_audit is not None
+    assert found.failure_audit is not None
+    assert (alone.failure_audit.cascade_risk, found.failure_audit.cascade_risk) == ("high", "moderate")
+    assert found.failure_audit.fallback_used_on_failure
+    assert found.failure_audit.notes.startswith("All of class x.")
+    assert (alone.profile_pattern, found.profile_pattern) == ("failure_clustering_risk", "concentrated_routing")
+    back = PATTERN.conclude(case, {"failure": FailureAnswer((Retry(0, 2, "back to a", "routed to a"),), "")})
+    assert back.failure_audit is not None
+    assert (back.failure_audit.fallback_used_on_failure, back.failure_audit.cascade_risk) == (False, "high")
+    assert kit.misquotes(PATTERN, CLUSTER, found) == []
 
 
 @pytest.mark.parametrize("mode", ["quick", "standard", "forensic"])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -16,6 +15,7 @@ from vstack_proto.patterns.common import (
     Answers,
     Case,
     Detection,
+    Evidence,
     Fault,
     Pass,
     Pattern,
@@ -25,10 +25,22 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.superflocks_texts import Metric, RoutingDecision, RoutingIntervention
+from vstack_proto.patterns.superflocks_numbers import (
+    Passed,
+    Profile,
+    Quality,
+    RoutingMetric,
+    Window,
+    abilities_of,
+    failures_of,
+    metrics_of,
+    profile_of,
+)
+from vstack_proto.patterns.superflocks_texts import RoutingDecision, RoutingIntervention
 from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
@@ -38,16 +50,6 @@ SOURCES = (
     Source("Heffernan, M.", "2014", "A Bigger Prize"),
     Source("Heffernan, M.", "2015", "Forget the Pecking Order at Work"),
 )
-
-Quality = Literal["robust", "concentrated", "superflocks"]
-Profile = Literal[
-    "robust_diversified", "concentrated_routing", "superflocks_canonical", "top_agent_monopoly",
-    "no_fallback_coverage", "complementarity_collapse", "failure_clustering_risk", "indeterminate",
-]  # fmt: skip
-
-
-# From here on an agent can do a class of task.
-ABLE = 0.5
 
 
 class RoutingTrace(msgspec.Struct, frozen=True):
@@ -62,15 +64,6 @@ class RoutingTrace(msgspec.Struct, frozen=True):
     success: bool = False
     framework: str | None = None
     metadata: dict[str, Any] = {}
-
-
-class RoutingMetric(msgspec.Struct, frozen=True):
-    """One number of the window, and how bad it is."""
-
-    name: Metric
-    value: Share
-    explanation: str
-    severity: signs.Gravity
 
 
 class SuperflocksDetection(Detection, frozen=True):
@@ -142,88 +135,6 @@ def preconditions(trace: RoutingTrace) -> Iterable[Fault]:
             yield Fault(f"/{name}", f"must hold 2 or more, got {number}")
 
 
-class Window:
-    """The numbers of a window, each computed once.
-
-    Attributes:
-        agents: The listed agents, each once.
-        counts: Decisions by agent, whether listed or not.
-        top, share, gini, fragility: As the contract defines them.
-        failed: The positions of failed decisions.
-        places: The positions of each class seen; a task without one has the class ``default``.
-        able: Agent -> class -> capability; doers: how many can do a class, ``default`` being anything at all.
-        wasted: Agent and class: able, better than the top agent in a class seen, and without one task of it.
-    """
-
-    def __init__(self, trace: RoutingTrace) -> None:
-        self.trace = trace
-        self.agents = tuple(dict.fromkeys(trace.agents))
-        self.counts = Counter(one.routed_to for one in trace.routing_decisions)
-        # most_common keeps the order of first appearance among equals.
-        self.top = self.counts.most_common(1)[0][0]
-        self.share = round(self.counts[self.top] / self.counts.total(), 2)
-        counts, n = sorted(self.counts[agent] for agent in self.agents), len(self.agents)
-        spread = sum((2 * i - n - 1) * count for i, count in enumerate(counts, 1)) / (n * max(1, sum(counts)))
-        self.gini = round(min(1.0, max(0.0, spread)), 4)
-        self.fragility = round((self.gini + self.share) / 2, 4)
-        self.failed = [n for n, one in enumerate(trace.routing_decisions) if one.outcome == "failure"]
-        self.places: dict[str, list[int]] = {}
-        for number, one in enumerate(trace.routing_decisions):
-            self.places.setdefault(one.task_class or "default", []).append(number)
-        self.able: dict[str, dict[str, float]] = {}
-        for told in trace.capabilities:
-            self.able.setdefault(told.agent_name, {}).update(told.capability_scores)
-        strong = [(agent, name) for agent, held in self.able.items() for name in held if held[name] >= ABLE]
-        self.doers = Counter(name for _, name in strong if name != "default")
-        self.doers["default"] = len({agent for agent, _ in strong})
-        given, best = {(one.routed_to, one.task_class) for one in trace.routing_decisions}, self.able.get(self.top, {})
-        idle = [(agent, name) for agent, name in strong if name in self.places and (agent, name) not in given]
-        self.wasted = [(agent, name) for agent, name in idle if self.able[agent][name] > best.get(name, 0.0)]
-
-    @property
-    def quality(self) -> Quality:
-        """The contract's word for the fragility."""
-        return "robust" if self.fragility < 0.3 else "concentrated" if self.fragility < 0.6 else "superflocks"
-
-    def values(self) -> dict[Metric, float]:
-        """The five metrics."""
-        at_top = sum(self.trace.routing_decisions[n].routed_to == self.top for n in self.failed)
-        clustered = at_top / len(self.failed) if self.failed else 0.0
-        return {
-            "top_agent_share": self.share,
-            "routing_gini": self.gini,
-            "complementarity_utilization": round(1 - self.share, 4),
-            "fallback_coverage": self.coverage(),
-            "failure_clustering": clustered,
-        }
-
-    def coverage(self) -> float:
-        """The share of the classes seen that two agents can do; without capabilities any two will do."""
-        if not self.able:
-            return float(len(self.agents) > 1)
-        return sum(self.doers[name] > 1 for name in self.places) / len(self.places)
-
-    def above_even(self) -> float:
-        """How far the top share is above an even one, from 0 to 1; with two agents a half is even."""
-        even = 1 / max(2, len(self.agents))
-        return max(0.0, (self.share - even) / (1 - even))
-
-
-def profile_of(told: Window, forensic: bool) -> Profile:
-    """The contract's rules; the first that holds."""
-    if told.fragility < 0.4:
-        return "robust_diversified"
-    if told.share > 0.85:
-        return "top_agent_monopoly"
-    if forensic and told.wasted:
-        return "complementarity_collapse"
-    if forensic and failures_of(told, "").cascade_risk == "high":
-        return "failure_clustering_risk"
-    if told.gini > 0.7:
-        return "superflocks_canonical"
-    return "concentrated_routing" if told.gini > 0.4 else "indeterminate"
-
-
 def signals(trace: RoutingTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: how much goes to the top, what fails there, who was passed over, what only one can do."""
     told, start = Window(trace), len(signs.observed(trace.metadata))
@@ -235,7 +146,7 @@ def signals(trace: RoutingTrace, reading: Reading) -> tuple[Signal, ...]:
 
 
 def _of_numbers(told: Window, start: int) -> Iterator[Signal]:
-    decisions, shown = told.trace.routing_decisions, signs.MAX_OF_A_RULE
+    decisions, shown = told.decisions, signs.MAX_OF_A_RULE
     at_top = [n for n, one in enumerate(decisions) if one.routed_to == told.top]
     if told.quality != "robust":
         name = "top_agent_monopoly" if told.quality == "superflocks" else "concentrated_routing"
@@ -264,10 +175,18 @@ def is_fragile(case: Case[RoutingTrace], answers: Answers) -> bool:
     return Window(case.trace).quality != "robust"
 
 
-def is_auditable(case: Case[RoutingTrace], answers: Answers) -> bool:
-    """There are abilities or failures to look at."""
-    told = Window(case.trace)
-    return told.quality != "robust" and bool(told.able or told.failed)
+def has_rivals(case: Case[RoutingTrace], answers: Answers) -> bool:
+    """Somebody is known whom a decision could have passed over."""
+    known = case.trace.capabilities or any(len(one.candidates) > 1 for one in case.trace.routing_decisions)
+    return is_fragile(case, answers) and bool(known)
+
+
+FAILED = ("failure", "partial")
+
+
+def has_failed(case: Case[RoutingTrace], answers: Answers) -> bool:
+    """There are failures to follow."""
+    return is_fragile(case, answers) and any(one.outcome in FAILED for one in case.trace.routing_decisions)
 
 
 def ask_changes(case: Case[RoutingTrace], answers: Answers) -> str:
@@ -276,10 +195,36 @@ def ask_changes(case: Case[RoutingTrace], answers: Answers) -> str:
     return texts.ASK_FOUND.format(quality=Window(case.trace).quality, told=modes) + texts.ASK_CHANGES
 
 
-WHOLE = Pass("routing", texts.QuickAnswer, lambda case, answers: texts.ASK_ALL, is_fragile)
-READ = Pass("routing", texts.RoutingAnswer, lambda case, answers: texts.TASK, is_fragile)
-AUDIT = Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT, is_auditable)
+READ = Pass("routing", texts.RoutingAnswer, asks(texts.TASK), is_fragile)
+PASSED = Pass("capability", texts.CapabilityAnswer, asks(texts.ASK_CAPABILITY), has_rivals)
+AFTER = Pass("failure", texts.FailureAnswer, asks(texts.ASK_FAILURE), has_failed)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_fragile)
+
+
+def passed_over(case: Case[RoutingTrace], answers: Answers) -> tuple[Passed, ...]:
+    """The decisions that sent a task past a better agent, in words that stand: agent, class of the task, proof."""
+    decisions, start = case.trace.routing_decisions, len(signs.observed(case.trace.metadata))
+    found: dict[tuple[int, str], Passed] = {}
+    for one in answers["capability"].passed_over if "capability" in answers else ():
+        stands, number = case.quoted(one.quote, (one.step,)), one.step - start
+        if stands is None or not 0 <= number < len(decisions):
+            continue
+        routed, proof = decisions[number], Evidence(one.claim, (one.step,), stands[0])
+        if one.agent in case.trace.agents and one.agent != routed.routed_to:
+            found.setdefault((number, one.agent), (one.agent, routed.task_class or "default", proof))
+    return tuple(found.values())
+
+
+def retried(case: Case[RoutingTrace], answers: Answers) -> tuple[bool, tuple[Evidence, ...]]:
+    """Whether a failed task, or its kind, was given to another agent, and the decisions that gave one out again."""
+    decisions, start = case.trace.routing_decisions, len(signs.observed(case.trace.metadata))
+    found: dict[tuple[int, int], Evidence] = {}
+    for one in answers["failure"].retries if "failure" in answers else ():
+        stands, first, then = case.quoted(one.quote, (one.retried,)), one.failed - start, one.retried - start
+        if stands and 0 <= first < then < len(decisions) and decisions[first].outcome in FAILED:
+            found.setdefault((first, then), Evidence(one.claim, (one.retried,), stands[0]))
+    elsewhere = any(decisions[first].routed_to != decisions[then].routed_to for first, then in found)
+    return elsewhere, tuple(found.values())
 
 
 def assess_offline(case: Case[RoutingTrace]) -> SuperflocksDetection:
@@ -291,21 +236,22 @@ def conclude(case: Case[RoutingTrace], answers: Answers) -> SuperflocksDetection
     """The numbers of the window, with the words and the grounded evidence of answers if there are any."""
     trace, told, forensic = case.trace, Window(case.trace), case.mode == "forensic"
     routing: texts.RoutingAnswer | None = answers.get("routing")
-    audit: texts.AuditAnswer | None = answers.get("audit")
-    proposed = getattr(answers.get("interventions", routing), "interventions", ())
-    profile = profile_of(told, forensic)
+    passed, (elsewhere, again) = passed_over(case, answers), retried(case, answers)
+    profile = profile_of(told, forensic, elsewhere)
     composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+    proposed = getattr(answers.get("interventions", routing), "interventions", ())
     interventions = signs.adopted(proposed, texts.COMPOSITION, composed) or remedies(case, told)
     pairs = [(told.quality, one.intervention_type) for one in interventions]
-    added = case.ground(proof for answer in (routing, audit) if answer for proof in answer.evidence)
+    added = [*(case.ground(routing.evidence) if routing else ()), *(proof for _, _, proof in passed), *again]
     payload = {"top_agent": told.top, "fragility_score": told.fragility}
     # The numbers are exact; what is unsure is whether a short window stands for the router.
     sure = 0.4 + min(0.4, len(trace.routing_decisions) / 50) + (0.1 if added else 0.0)
+    notes = [answers[name].notes if name in answers else "" for name in ("capability", "failure")]
     return SuperflocksDetection(
         told.share, told.gini, told.fragility, told.quality, metrics_of(told, routing), interventions, trace.trace_id,
         told.top, trace.success, banded(told.fragility, signs.BANDS), profile,
-        abilities_of(told, audit.capability if audit else "") if forensic else None,
-        failures_of(told, audit.failure if audit else "") if forensic else None,
+        abilities_of(told, notes[0], passed) if forensic else None,
+        failures_of(told, notes[1], elsewhere) if forensic else None,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*case.evidence_of_signals(), *added]),
@@ -328,62 +274,16 @@ def remedies(case: Case[RoutingTrace], told: Window) -> tuple[RoutingInterventio
     return tuple(chosen[:5])
 
 
-def metrics_of(told: Window, answer: texts.RoutingAnswer | None) -> tuple[RoutingMetric, ...]:
-    """The five metrics, each with what makes it so."""
-    values, decisions = told.values(), told.counts.total()
-    covered, clustered = values["fallback_coverage"], values["failure_clustering"]
-    spread = ", ".join(f"{agent} {told.counts[agent]}" for agent in told.agents[:8])
-    known = "of the classes seen can be done by two agents" if told.able else "(no capabilities are given)"
-    said: dict[Metric, tuple[str, float]] = {
-        "top_agent_share": (f"{told.top} gets {told.counts[told.top]} of {decisions} tasks.", told.above_even()),
-        "routing_gini": (f"Tasks by agent: {spread}.", told.gini),
-        "complementarity_utilization": ("The share of tasks that others get.", told.above_even()),
-        "fallback_coverage": (f"{covered:.0%} {known}.", 1 - covered),
-        "failure_clustering": (f"{len(told.failed)} failures, {clustered:.0%} of them with {told.top}.",
-            clustered if len(told.failed) > 1 else 0.0),
-    }  # fmt: skip
-    notes = {one.name: one.explanation.strip() for one in answer.explanations} if answer else {}
-    return tuple(
-        RoutingMetric(name, values[name], f"{text} {notes.get(name, '')}".strip(), signs.gravity(weight))
-        for name, (text, weight) in said.items()
-    )
-
-
-def abilities_of(told: Window, notes: str) -> texts.CapabilityAudit:
-    """What idles; the most underused agent is the able one with the fewest tasks, if below an even share."""
-    able = [agent for agent in told.agents if max(told.able.get(agent, {}).values(), default=0.0) >= ABLE]
-    least = min(able, key=lambda agent: told.counts[agent], default=None)
-    if least is not None and told.counts[least] * len(told.agents) >= told.counts.total():
-        least = None
-    unused = tuple(dict.fromkeys(name for _, name in told.wasted))
-    said = ", ".join(f"{agent} in {name}" for agent, name in told.wasted[:8]) or "none"
-    said = f"{notes.strip()} Better than the top agent and idle: {said}.".strip()
-    return texts.CapabilityAudit(len(told.wasted), least, unused, said)
-
-
-def failures_of(told: Window, notes: str) -> texts.FailureAudit:
-    """Cascade risk is high where the top agent has most of several failures and nobody else was tried."""
-    failed_at, fallback = dict[str, set[str]](), False
-    for one in told.trace.routing_decisions:
-        fallback |= bool(failed_at.get(one.task_id, set()) - {one.routed_to})
-        if one.outcome == "failure":
-            failed_at.setdefault(one.task_id, set()).add(one.routed_to)
-    share = round(told.values()["failure_clustering"], 4)
-    risk: Literal["low", "moderate", "high"] = "low"
-    if share >= 0.5 and len(told.failed) > 1:
-        risk = "moderate" if fallback else "high"
-    elif share > 0 and not fallback:
-        risk = "moderate"
-    then = "a failed task went to another agent" if fallback else "no failed task went to another agent"
-    return texts.FailureAudit(share, fallback, risk, f"{notes.strip()} {len(told.failed)} failures; {then}.".strip())
-
-
 PATTERN = Pattern(
     name="superflocks", number=16, friendly="Superflocks Detector", group="Module 2 / Team",
     summary="Finds where routing leans on one star agent until nobody else could step in.",
     framework=texts.FRAMEWORK, sources=SOURCES, trace=RoutingTrace, detection=SuperflocksDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
-    passes={"quick": (WHOLE,), "standard": (WHOLE,), "forensic": (READ, AUDIT, CHANGES)},
+    passes={
+        "quick": (Pass("routing", texts.QuickAnswer, asks(texts.ASK_ALL), is_fragile),),
+        "standard": (READ, CHANGES),
+        "forensic": (READ, PASSED, AFTER, CHANGES),
+    },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "window_description"), preconditions=preconditions,
 )  # fmt: skip

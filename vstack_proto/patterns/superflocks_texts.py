@@ -52,12 +52,18 @@ require_minimum_agent_diversity and add_capability_complement_check where abilit
 swap_top_agent_offline_drill where nobody could step in; rotate_lead_agent where failures cluster."""
 ASK_ALL = f"{TASK}\n\n{ASK_CHANGES}"
 ASK_FOUND = "Routing is {quality}: {told}.\n\n"
-ASK_AUDIT = """\
-Two readings, each with evidence.
-capability: for which class of task was somebody better passed over, and what would it have changed? Read candidates \
-and capabilities class by class; leave out classes that were not seen.
-failure: what happened after a failure of the top agent: was the task or its class routed elsewhere, or back to it? Is \
-there a run of failures, and did it spread to other classes?"""
+ASK_CAPABILITY = """\
+Read the window class by class, as Page would: which knowledge was at hand and not used? List the decisions, at most \
+twelve, that sent a task past an agent better at it: the step, the agent passed over, one sentence what it \
+would have brought, and words of the decision (its reason, its candidates). Better is what the capabilities say; where \
+none are given, what earlier outcomes of the same class show. A class that nobody else can do, and a decision whose \
+reason names the task, pass nobody over. In notes say in two sentences what this costs and in which class most."""
+ASK_FAILURE = """\
+Follow each failure: where did the same task, or the next of its class, go afterwards? List the pairs, at most twelve: \
+the step that failed, the later step that gave the task or its kind out again, one sentence whether that was wise, and \
+words of the later step. In notes say in two sentences whether the failures run together (one class, one hour, one \
+agent under load) and what would have happened had the top agent been away that day. Failures spread over agents and \
+classes are a hard workload, and no sign of a superflock."""
 
 
 class AgentCapability(msgspec.Struct, frozen=True):
@@ -264,12 +270,36 @@ class RemedyAnswer(Answer, frozen=True):
     interventions: tuple[RoutingIntervention, ...]
 
 
-class AuditAnswer(Answer, frozen=True):
-    """Abilities passed over, and what followed failures."""
+class PassedOver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision that sent a task past a better agent; ``quote`` stands in its step."""
 
-    capability: str
-    failure: str
-    evidence: tuple[Evidence, ...]
+    step: Count
+    agent: str
+    claim: str
+    quote: str
+
+
+class CapabilityAnswer(Answer, frozen=True):
+    """Who was passed over."""
+
+    passed_over: tuple[PassedOver, ...]
+    notes: str
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two decisions, of which the second gives out again what failed in the first; ``quote`` stands in the second."""
+
+    failed: Count
+    retried: Count
+    claim: str
+    quote: str
+
+
+class FailureAnswer(Answer, frozen=True):
+    """What followed failures."""
+
+    retries: tuple[Retry, ...]
+    notes: str
 
 
 def routing(step: Step) -> bool:
