@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import contract_kit as kit
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vstack_proto.patterns import sdt_reward_audits as audits
 from vstack_proto.patterns import sdt_reward_texts as texts
 from vstack_proto.patterns.common import Evidence
 from vstack_proto.patterns.sdt_reward import (
@@ -154,16 +156,16 @@ FOUND = (
     texts.NeedFinding("competence", 0.1, "Made up.", (Evidence("lack", (0,), "words that are not there"),)),
 )
 CHANGE = texts.SDTIntervention("autonomy", "remove_external_reward_threat", "Drop the rating", "Delete the sentence")
-ITEMS = texts.ItemsAnswer(
+ITEMS = audits.ItemsAnswer(
     (
-        texts.ItemFinding("rating_threat", "extrinsic_controlling", 3, "rating below 4", "A threat."),
-        texts.ItemFinding("deadline_pressure", "neutral", 2, "leaderboard", "Only told."),
-        texts.ItemFinding("choice_grant", "intrinsic_supporting", 3, "you may choose", "Invented."),
-    ),
-    True,
-    "The score is the reason.",
-    (Evidence("follows the score", (0,), "Asked for the score"),),
+        audits.ItemFinding("rating_threat", "extrinsic_controlling", 3, "rating below 4", "A threat."),
+        audits.ItemFinding("deadline_pressure", "neutral", 2, "leaderboard", "Only told."),
+        audits.ItemFinding("choice_grant", "intrinsic_supporting", 3, "you may choose", "Invented."),
+    )
 )
+FOLLOWED = audits.Followed(0, "Asked for the score", 3, "rating below 4", "follows the score")
+BEYOND = Evidence("made up", (0,), "wrote to the user unasked")
+REASON = audits.OverjustificationAnswer((FOLLOWED,), (BEYOND,), "The score is the reason.")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,12 @@ ITEMS = texts.ItemsAnswer(
         ("standard", {"needs": texts.NeedsAnswer(FOUND), "interventions": texts.RemedyAnswer((CHANGE,))}),
         (
             "forensic",
-            {"needs": texts.NeedsAnswer(FOUND), "items": ITEMS, "interventions": texts.RemedyAnswer((CHANGE,))},
+            {
+                "needs": texts.NeedsAnswer(FOUND),
+                "items": ITEMS,
+                "overjustification": REASON,
+                "interventions": texts.RemedyAnswer((CHANGE,)),
+            },
         ),
     ],
 )
@@ -193,7 +200,28 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
             ("rating_threat", "autonomy"), ("deadline_pressure", "none"),
         ]  # fmt: skip
         assert found.overjustification_audit.ratio == 1.0
-        assert "Asked for the score" in [one.quote for one in found.evidence]
+        assert found.overjustification_audit.notes.startswith("The score is the reason. 1 items control")
+        assert {"Asked for the score", "rating below 4"} <= {one.quote for one in found.evidence}
+
+
+def test_whether_the_reward_became_the_reason_is_counted() -> None:
+    case = kit.case_of(PATTERN, PAID, "forensic")
+    needs = {"needs": texts.NeedsAnswer(FOUND)}
+    reason = PATTERN.passes["forensic"][2]
+    assert "rating_threat in step 3." in reason.instruction(case, {**needs, "items": ITEMS})
+    # Without a term that controls there is nothing to follow.
+    assert not reason.wanted(case, {**needs, "items": audits.ItemsAnswer(ITEMS.items[1:])})
+    alone = PATTERN.conclude(case, {**needs, "items": audits.ItemsAnswer(())})
+    assert (alone.overjustification_audit.is_active, alone.profile_pattern) == (False, "autonomy_undermined_dominant")
+    stands = Evidence("asked", (0,), FOLLOWED.quote)
+    invented = msgspec.structs.replace(FOLLOWED, term="a tip of 20 euros")
+    for follows, beyond, active in (
+        ((FOLLOWED, FOLLOWED), (), True),
+        ((FOLLOWED, FOLLOWED), (stands,), False),
+        ((invented,), (), False),
+    ):
+        told = {**needs, "items": ITEMS, "overjustification": audits.OverjustificationAnswer(follows, beyond, "")}
+        assert PATTERN.conclude(case, told).overjustification_audit.is_active is active
 
 
 def test_nothing_is_changed_where_the_needs_are_met() -> None:

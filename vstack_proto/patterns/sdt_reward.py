@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from vstack_proto.patterns import observed, signs
+from vstack_proto.patterns import sdt_reward_audits as audits
 from vstack_proto.patterns import sdt_reward_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
     Case,
     Detection,
-    Evidence,
     Fault,
     Pass,
     Pattern,
@@ -24,15 +24,15 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Source,
+    asks,
     attach_playbooks,
     banded,
 )
+from vstack_proto.patterns.sdt_reward_audits import AGAINST, FOR
 from vstack_proto.patterns.sdt_reward_texts import (
     NEEDS,
     TOUCHES,
-    Category,
     Need,
-    RewardShapingItem,
     SDTIntervention,
     Undermined,
 )
@@ -120,8 +120,8 @@ class SDTDetection(Detection, frozen=True):
     success: bool = False
     severity: Severity = "moderate"
     profile_pattern: Profile = "indeterminate"
-    reward_shaping_items: tuple[RewardShapingItem, ...] = ()
-    overjustification_audit: texts.OverjustificationAudit | None = None
+    reward_shaping_items: tuple[audits.RewardShapingItem, ...] = ()
+    overjustification_audit: audits.OverjustificationAudit | None = None
     baseline: SDTBaseline | None = None
     attached_playbooks: tuple[texts.SDTPlaybook, ...] = ()
 
@@ -171,8 +171,6 @@ def signals(trace: AgentSDTTrace, reading: Reading) -> tuple[Signal, ...]:
 # Where nothing is seen a need is taken to be met, not to be met well: silence of the trace proves no support.
 UNSEEN = 0.8
 MET = 0.7
-FOR = {name: need for name, (need, mode) in TOUCHES.items() if mode is None}
-AGAINST = {name: need for name, (need, mode) in TOUCHES.items() if mode}
 
 
 def shown(trace: AgentSDTTrace, seen: Sequence[Signal]) -> dict[Need, float]:
@@ -254,9 +252,7 @@ def _judged(case: Case[AgentSDTTrace], answers: Answers) -> dict[Need, signs.Jud
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[Need, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
-    return {need: own.score for need, own in judged.items()}
+    return {need: own.score for need, own in _judged(case.aside(), answers).items()}
 
 
 def is_undermined(case: Case[Any], answers: Answers) -> bool:
@@ -266,12 +262,12 @@ def is_undermined(case: Case[Any], answers: Answers) -> bool:
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given how far the needs are met."""
-    found = ", ".join(f"{need} {score:.2f}" for need, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
+    return texts.ASK_REMEDY.format(found=signs.scored(_scores(case, answers))) + texts.ASK_CHANGES
 
 
-READ = Pass("needs", texts.NeedsAnswer, lambda case, answers: texts.TASK)
-ITEMS = Pass("items", texts.ItemsAnswer, lambda case, answers: texts.ASK_ITEMS)
+READ = Pass("needs", texts.NeedsAnswer, asks(texts.TASK))
+ITEMS = Pass("items", audits.ItemsAnswer, asks(texts.ASK_ITEMS))
+REASON = Pass("overjustification", audits.OverjustificationAnswer, audits.ask_overjustification, audits.controls)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_undermined)
 
 
@@ -284,8 +280,8 @@ def conclude(case: Case[AgentSDTTrace], answers: Answers) -> SDTDetection:
     """Needs as far as quotations bear a lack out; the mean, labels, counts and profile are computed."""
     trace, judged = case.trace, _judged(case, answers)
     scores: dict[Need, float] = {need: own.score for need, own in judged.items()}
-    items = _items(case, answers)
-    audit, proofs = _audit(case, answers, items)
+    items = audits.items_of(case, answers)
+    audit, proofs = audits.audit_of(case, answers, items)
     controlling = frozenset(one.category for one in items if one.polarity == "extrinsic_controlling")
     profile, undermined = profile_of(scores, trace.task_class, controlling, audit.is_active), undermined_of(scores)
     lacking = [need for need in NEEDS if scores[need] < MET]
@@ -342,55 +338,15 @@ def _interventions(
     return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
 
 
-SHAPES = frozenset(get_args(Category))
-
-
-def _items(case: Case[Any], answers: Answers) -> tuple[RewardShapingItem, ...]:
-    told: texts.ItemsAnswer | None = answers.get("items")
-    items: dict[tuple[str, str], RewardShapingItem] = {}
-    for one in told.items if told else ():
-        if found := case.quoted(one.quote, (one.step,)):
-            item = _item(one.category, one.polarity, found[0], one.explanation)
-            items.setdefault((one.category, found[0]), item)
-    for seen in case.signals if told is None else ():
-        if seen.name in SHAPES:
-            polarity: texts.Polarity = "extrinsic_controlling" if seen.name in AGAINST else "intrinsic_supporting"
-            item = _item(msgspec.convert(seen.name, Category), polarity, seen.quote, f"{seen.claim}.")
-            items.setdefault((seen.name, seen.quote), item)
-    return tuple(items.values())
-
-
-def _item(category: Category, polarity: texts.Polarity, quote: str, why: str) -> RewardShapingItem:
-    need: Undermined = "none" if polarity == "neutral" else TOUCHES[category][0]
-    return RewardShapingItem(category, polarity, quote, need, why)
-
-
-def _audit(
-    case: Case[Any], answers: Answers, items: Sequence[RewardShapingItem]
-) -> tuple[texts.OverjustificationAudit, tuple[Evidence, ...]]:
-    """The reward became the reason where control outweighs support and behaviour goes after what is counted."""
-    told: texts.ItemsAnswer | None = answers.get("items")
-    pull = sum(one.polarity == "extrinsic_controlling" for one in items)
-    support = sum(one.polarity == "intrinsic_supporting" for one in items)
-    ratio = round(pull / max(1, support), 4)
-    proofs = case.ground(told.evidence) if told and told.overjustified else ()
-    gaming = bool(proofs) if told else any(one.name == "metric_gaming" for one in case.signals)
-    active = gaming and (pull >= 1 if told else pull >= 2 and ratio >= 2)
-    said = f"{pull} items control and {support} support; "
-    said += "the agent goes after what is counted." if gaming else "no behaviour goes after what is counted."
-    notes = f"{told.notes.strip()} {said}".strip() if told else said
-    return texts.OverjustificationAudit(active, support, pull, ratio, notes), proofs
-
-
 PATTERN = Pattern(
     name="sdt_reward", number=10, friendly="SDT Intrinsic Reward", group="Module 1 / Individual",
     summary="Finds where rewards, threats and rules of a prompt crowd out autonomy, competence and relatedness.",
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentSDTTrace, detection=SDTDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("needs", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
+        "quick": (Pass("needs", texts.QuickAnswer, asks(f"{texts.TASK}\n\n{texts.ASK_CHANGES}")),),
         "standard": (READ, CHANGES),
-        "forensic": (READ, ITEMS, CHANGES),
+        "forensic": (READ, ITEMS, REASON, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "task"), preconditions=preconditions,
