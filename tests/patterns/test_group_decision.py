@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.group_decision import (
-    PATTERN,
+from vstack_proto.patterns.group_decision import PATTERN, DecisionRequest, fit_of, plan_for, profile_of
+from vstack_proto.patterns.group_decision_numbers import Vote, tally
+from vstack_proto.patterns.group_decision_passes import (
     ChangesAnswer,
     DecisionIntervention,
-    DecisionRequest,
     ProtocolAnswer,
+    RehearsalAnswer,
+    Rehearsed,
+    RiskFinding,
     RisksAnswer,
-    fit_of,
-    plan_for,
-    profile_of,
 )
-from vstack_proto.patterns.group_decision_texts import PROTOCOLS, DecisionOption, RiskFinding, Vote, tally
+from vstack_proto.patterns.group_decision_texts import PROTOCOLS, DecisionOption
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 NOTHING = ProtocolAnswer("", (), "", "", ())
@@ -159,18 +159,20 @@ LAWFUL = RiskFinding("Law is touched.", (Evidence("law", (2,), "GDPR"),))
 RISKS = RisksAnswer((LAWFUL, RiskFinding("Nobody said so.", (Evidence("none", (2,), "words that are not there"),))))
 CHANGES = ChangesAnswer((DecisionIntervention("model", "switch_to_fist_to_five", "Score", "0 to 5"),))
 
+REHEARSAL = RehearsalAnswer((Rehearsed("tie", "the oldest agent", "Somebody has to choose."),))
+
 
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
         ("quick", {"protocol": GIVEN}),
-        ("standard", {"protocol": GIVEN}),
-        ("forensic", {"protocol": GIVEN, "risks": RISKS, "changes": CHANGES}),
+        ("standard", {"protocol": GIVEN, "changes": CHANGES}),
+        ("forensic", {"protocol": GIVEN, "risks": RISKS, "rehearsal": REHEARSAL, "changes": CHANGES}),
     ],
 )
 def test_a_good_answer_reaches_the_protocol(mode: Any, answers: Any) -> None:
     case = kit.case_of(PATTERN, HIDDEN, mode)
-    assert all(one.instruction(case, answers) for one in PATTERN.passes[mode])
+    assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     found, fixed = PATTERN.conclude(case, answers), PROTOCOLS["fist_to_five"]
     assert (found.recommended_model, found.rationale) == ("fist_to_five", "A delete has no way back.")
     assert (found.protocol_steps, found.threshold) == (("Vote",), fixed.threshold)
@@ -188,6 +190,37 @@ def test_a_good_answer_reaches_the_protocol(mode: Any, answers: Any) -> None:
         assert "Nobody" not in found.method_fit_audit.explanation
         assert found.tally_integrity_audit is not None
         assert found.tally_integrity_audit.integrity_estimate == 0.25
+        assert "Left open, tie: Somebody has to choose." in found.tally_integrity_audit.explanation
+
+
+SETTLED = ProtocolAnswer(
+    "why",
+    ("Write down a choice.", "Record every dissent."),
+    "more than half",
+    "the lead",
+    (),
+    "majority",
+    3,
+    "consensus",
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "settled", "kinds"),
+    [
+        ((), 4, set()),
+        ((("tie", "the lead"), ("too_few", "quorum: 3"), ("deadlock", ""), ("dissent", "Record every")), 3, set()),
+        ((("tie", "the boss decides"), ("tie", "the lead")), 3, {"add_tie_breaker"}),
+        ((("too_few", "whoever is there"),), 3, {"add_quorum"}),
+    ],
+)
+def test_a_situation_is_settled_by_words_of_the_protocol(told: Any, settled: int, kinds: set[str]) -> None:
+    case = kit.case_of(PATTERN, request(), "forensic")
+    rehearsal = RehearsalAnswer(tuple(Rehearsed(situation, words, "It stands still.") for situation, words in told))
+    found = PATTERN.conclude(case, {"protocol": SETTLED, "rehearsal": rehearsal})
+    assert found.tally_integrity_audit is not None
+    assert found.tally_integrity_audit.integrity_estimate == settled / 4
+    assert {one.intervention_type for one in found.interventions} == kinds
 
 
 def test_from_a_canonical_trace() -> None:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Any, Literal, cast
 
 import msgspec
 
+from vstack_proto.analysis.grounding import find_quote
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import group_decision_numbers as numbers
+from vstack_proto.patterns import group_decision_passes as passes
 from vstack_proto.patterns import group_decision_texts as texts
 from vstack_proto.patterns import signs
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
     Detection,
-    Effort,
     Evidence,
     Fault,
-    Level,
     Mode,
     Pass,
     Pattern,
     Reading,
-    Risk,
     Severity,
     Share,
     Signal,
@@ -33,6 +32,7 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
+from vstack_proto.patterns.group_decision_passes import ChangesAnswer, DecisionIntervention, ProtocolAnswer, RisksAnswer
 from vstack_proto.patterns.group_decision_texts import CAREFUL, GRADED, PROTOCOLS, QUICK, DecisionOption, Model, Plan
 from vstack_proto.trace import CanonicalTrace
 
@@ -89,20 +89,6 @@ class TallyIntegrityAudit(msgspec.Struct, frozen=True):
     explanation: str = ""
 
 
-class DecisionIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change to the protocol; what a model proposes has the same shape."""
-
-    target_dimension: texts.Dimension
-    intervention_type: texts.Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
-
-
 class DecisionProtocol(Detection, frozen=True):
     """How the group is to decide, and how well that fits."""
 
@@ -115,7 +101,7 @@ class DecisionProtocol(Detection, frozen=True):
     quorum: int | None = None
     tie_breaker: str = ""
     fallback_model: Model | None = None
-    tally_result: texts.TallyResult | None = None
+    tally_result: numbers.TallyResult | None = None
     severity: Severity = "moderate"
     profile_pattern: Profile = "indeterminate"
     fit_score: Share = 0.5
@@ -233,56 +219,54 @@ def assess_offline(case: Case[DecisionRequest]) -> DecisionProtocol:
     best: Model = max(texts.PREFERRED, key=lambda one: fit_of(trace, one))
     # The fields of the request are given, so the choice is sure; words that speak against them make it less so.
     sure = round(max(0.3, 0.8 - 0.1 * len(case.signals)), 2)
-    return _protocol(case, plan_for(trace, trace.forced_model or best), (), case.evidence_of_signals(), sure, ())
-
-
-class ProtocolAnswer(Answer, frozen=True):
-    """The protocol; a model that recommends nothing leaves it to the contract's default."""
-
-    rationale: str
-    protocol_steps: tuple[str, ...]
-    threshold: str
-    tie_breaker: str
-    evidence: tuple[Evidence, ...]
-    recommended_model: Model | None = None
-    quorum: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    fallback_model: Model | None = None
-
-
-class RisksAnswer(Answer, frozen=True):
-    """How the group could go wrong."""
-
-    risks: tuple[texts.RiskFinding, ...]
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change in the protocol."""
-
-    interventions: tuple[DecisionIntervention, ...]
+    return _protocol(case, plan_for(trace, trace.forced_model or best), (), case.evidence_of_signals(), sure)
 
 
 def ask_protocol(case: Case[Any], answers: Answers) -> str:
     """The task, with the size of the group."""
     trace: DecisionRequest = case.trace
     forced = f" is fixed: {trace.forced_model}" if trace.forced_model else ""
-    return texts.ASK_PROTOCOL.format(agents=len(trace.agents), options=len(trace.options), forced=forced)
+    return passes.ASK_PROTOCOL.format(agents=len(trace.agents), options=len(trace.options), forced=forced)
+
+
+def told_of(plan: Plan) -> str:
+    """A protocol in words, which a rehearsal quotes."""
+    steps = " ".join(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))
+    quorum, fallback = plan.quorum or "none", plan.fallback or "none"
+    ends = f"quorum: {quorum}; tie-breaker: {plan.tie_breaker.strip() or 'none'}; fallback: {fallback}"
+    return f"{plan.model}; {steps} threshold: {plan.threshold}; {ends}"
+
+
+def left_open(plan: Plan, answers: Answers) -> tuple[passes.Rehearsed, ...]:
+    """The situations of a rehearsal that no words of the protocol settle; the first telling of each counts."""
+    told: dict[str, passes.Rehearsed] = {}
+    for one in answers["rehearsal"].situations if "rehearsal" in answers else ():
+        told.setdefault(one.situation, one)
+    text = told_of(plan)
+    return tuple(one for one in told.values() if find_quote(one.settled_by, text) is None)
 
 
 def so_far(case: Case[Any], answers: Answers) -> str:
     """The protocol so far, for an instruction."""
     plan = planned(case.trace, answers["protocol"])
-    quorum, fallback = plan.quorum or "none", plan.fallback or "none"
-    return f"{plan.model}, quorum {quorum}, fallback {fallback}, tie-breaker {plan.tie_breaker.strip() or 'none'}"
+    opened = ", ".join(one.situation for one in left_open(plan, answers))
+    return told_of(plan) + (f"; left open: {opened}" if opened else "")
 
 
-PROTOCOL = Pass("protocol", ProtocolAnswer, ask_protocol)
+PROTOCOL = Pass("protocol", passes.ProtocolAnswer, ask_protocol)
+CHANGES = Pass("changes", ChangesAnswer, lambda case, answers: passes.ASK_CHANGES.format(told=so_far(case, answers)))
 PASSES: dict[Mode, tuple[Pass, ...]] = {
     "quick": (PROTOCOL,),
-    "standard": (PROTOCOL,),
+    "standard": (PROTOCOL, CHANGES),
     "forensic": (
         PROTOCOL,
-        Pass("risks", RisksAnswer, lambda case, answers: texts.ASK_RISKS.format(told=so_far(case, answers))),
-        Pass("changes", ChangesAnswer, lambda case, answers: texts.ASK_CHANGES.format(told=so_far(case, answers))),
+        Pass("risks", RisksAnswer, lambda case, answers: passes.ASK_RISKS.format(told=so_far(case, answers))),
+        Pass(
+            "rehearsal",
+            passes.RehearsalAnswer,
+            lambda case, answers: passes.ASK_REHEARSAL.format(told=so_far(case, answers)),
+        ),
+        CHANGES,
     ),
 }
 
@@ -308,12 +292,14 @@ def conclude(case: Case[DecisionRequest], answers: Answers) -> DecisionProtocol:
     proposed = answers["changes"].interventions if "changes" in answers else ()
     evidence = signs.each_once((*proofs, *case.evidence_of_signals()))
     sure = round(min(0.9, 0.6 + 0.05 * len(proofs)), 2)
-    return _protocol(case, planned(case.trace, given), proposed, evidence, sure, risks)
+    plan = planned(case.trace, given)
+    return _protocol(case, plan, proposed, evidence, sure, risks, left_open(plan, answers))
 
 
-def weaknesses(trace: DecisionRequest, plan: Plan, doubted: bool) -> Iterator[str]:
-    """The failure modes of a protocol."""
+def weaknesses(trace: DecisionRequest, plan: Plan, doubted: bool, opened: Container[str]) -> Iterator[str]:
+    """The failure modes of a protocol, given the situations that a rehearsal left open."""
     profile, urgent = profile_of(trace, plan), trace.time_pressure == "urgent"
+    counting = plan.model in ("majority", "fist_to_five")
     grave = trace.stakes == "high" and trace.reversibility == "irreversible"
     shows = {
         "overused_low_stakes": profile == "consensus_overused",
@@ -322,9 +308,9 @@ def weaknesses(trace: DecisionRequest, plan: Plan, doubted: bool) -> Iterator[st
         "buyin_required": profile == "concurring_when_buyin_needed",
         "high_stakes_irreversible": plan.model == "concurring" and grave,
         "blocked_indefinitely": plan.model == "unanimous" and urgent,
-        "no_quorum": plan.quorum is None,
-        "no_tie_breaker": plan.model in ("majority", "fist_to_five") and not plan.tie_breaker.strip(),
-        "no_fallback": plan.model not in ("majority", "fist_to_five") and plan.fallback is None,
+        "no_quorum": plan.quorum is None or "too_few" in opened,
+        "no_tie_breaker": counting and (not plan.tie_breaker.strip() or "tie" in opened),
+        "no_fallback": not counting and (plan.fallback is None or "deadlock" in opened),
         "soft_block_ignored": plan.model == "fist_to_five" and "0" not in plan.threshold,
         "ambiguous_protocol": doubted,
     }
@@ -337,11 +323,13 @@ def _protocol(
     proposed: Iterable[DecisionIntervention],
     evidence: tuple[Evidence, ...],
     confidence: float,
-    risks: Sequence[str],
+    risks: Sequence[str] = (),
+    opened: Sequence[passes.Rehearsed] = (),
 ) -> DecisionProtocol:
     trace, build = case.trace, cast("Any", DecisionIntervention)
     fit, profile = fit_of(trace, plan.model), profile_of(trace, plan)
-    own = [texts.ADVICE[mode] for mode in weaknesses(trace, plan, bool(case.signals))]
+    modes = weaknesses(trace, plan, bool(case.signals), {one.situation for one in opened})
+    own = [texts.ADVICE[mode] for mode in modes]
     found = [build(o.label, o.kind, o.description, o.implementation, "medium", o.why, o.effort, o.risk) for o in own]
     composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     interventions = signs.adopted((*found, *proposed), texts.COMPOSITION, composed)
@@ -351,10 +339,10 @@ def _protocol(
     payload = {"recommended_model": plan.model, "fit_score": fit}
     return DecisionProtocol(
         trace.title, plan.model, plan.rationale, plan.steps, plan.threshold, trace.decision_id, plan.quorum,
-        plan.tie_breaker, plan.fallback, texts.counted(trace.metadata, plan.model, plan.quorum),
+        plan.tie_breaker, plan.fallback, numbers.counted(trace.metadata, plan.model, plan.quorum),
         # Not rounded: the contract's bands of the fit are those of 1 - fit as a float has it.
         banded(1 - fit, signs.BANDS), profile, fit,
-        **(audits_of(trace, plan, risks) if case.mode == "forensic" else {}),
+        **(audits_of(trace, plan, risks, opened) if case.mode == "forensic" else {}),
         interventions=interventions,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
@@ -362,21 +350,29 @@ def _protocol(
     )  # fmt: skip
 
 
-def audits_of(trace: DecisionRequest, plan: Plan, risks: Sequence[str]) -> dict[str, Any]:
-    """Both audits, computed from request and protocol."""
+def audits_of(
+    trace: DecisionRequest, plan: Plan, risks: Sequence[str], opened: Sequence[passes.Rehearsed]
+) -> dict[str, Any]:
+    """Both audits, computed from request and protocol; what a rehearsal leaves open is not settled by being named."""
     fits = aligned(trace, plan.model)
     against = ", ".join(name.replace("_", " ") for name, sound in fits.items() if not sound)
     told = " ".join([f"Against: {against}." if against else "The rule fits every side of the decision.", *risks])
     dissent = signs.words(r"dissent\w*|object\w*|minority|disagree\w*").search(" ".join(plan.steps)) is not None
-    settled = (plan.quorum is not None, bool(plan.tie_breaker.strip()), plan.fallback is not None, dissent)
-    share = sum(settled) / len(settled)
+    left = {one.situation: one.outcome.strip() for one in opened}
+    dissent = dissent and "dissent" not in left
+    quorum, tied = (
+        plan.quorum is not None and "too_few" not in left,
+        bool(plan.tie_breaker.strip()) and "tie" not in left,
+    )
+    fallback = plan.fallback is not None and "deadlock" not in left
+    settled = quorum + tied + fallback + dissent
+    said = f"{settled} of 4 (quorum, tie-breaker, fallback, record of dissent) are settled."
+    said = " ".join([said, *(f"Left open, {at.replace('_', ' ')}: {outcome}" for at, outcome in left.items())])
     return {
         "method_fit_audit": MethodFitAudit(
             fit_of(trace, plan.model), **{f"{name}_aligned": sound for name, sound in fits.items()}, explanation=told
         ),
-        "tally_integrity_audit": TallyIntegrityAudit(
-            *settled, share, f"{sum(settled)} of 4 (quorum, tie-breaker, fallback, record of dissent) are settled."
-        ),
+        "tally_integrity_audit": TallyIntegrityAudit(quorum, tied, fallback, dissent, settled / 4, said),
     }
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Composition, Effort, Evidence, Step
+from vstack_proto.patterns.common import Composition, Effort, Step
 from vstack_proto.patterns.signs import Rule, words
 from vstack_proto.patterns.talk import Advice
 
 Model = Literal["concurring", "majority", "consensus", "fist_to_five", "unanimous"]
-Outcome = Literal["decided", "tied", "blocked", "insufficient_votes", "no_quorum"]
 Dimension = Literal["model", "threshold", "quorum", "tie_breaker", "fallback", "overall"]
 Kind = Literal[
     "switch_to_concurring", "switch_to_majority", "switch_to_consensus", "switch_to_fist_to_five",
@@ -45,23 +41,6 @@ needed: not concurring, hardly majority. High asymmetry of expertise: let the ex
 Do not confuse: you choose how to decide, never what. Many agents of one model are not independent voices. Absence \
 of objection in a fast round is no consensus."""
 
-ASK_PROTOCOL = """\
-Choose the rule of decision for these {agents} agents and {options} options, and write the protocol. \
-recommended_model{forced}; rationale: which of stakes, reversibility, time, expertise, regulation and commitment \
-decided it, and what it costs; protocol_steps: 4 to 7 in order, with votes written down independently before anyone \
-speaks and dissent recorded; threshold in words and number; quorum (a number of agents, at most {agents}); \
-tie_breaker; fallback_model with when it starts. evidence: quote words of title or options that bear on the choice \
-(cannot be undone, law, people who must carry it out); leave it empty where there are none."""
-ASK_RISKS = """\
-The protocol as proposed: {told}. Attack it as Janis would: how could this group, with this rule, agree on the \
-wrong option? List risks, each with a claim, the steps and a quotation of title or option that shows it: options \
-that overlap or are no real alternatives, a framing that favours one, a stake, law or irreversibility that the \
-request's fields do not tell, a party that must carry it out and has no vote. An empty list is a fine answer."""
-ASK_CHANGES = """\
-The protocol as proposed: {told}. Propose at most four changes to it, none where it is sound. target_dimension says \
-which part; kinds: switch_to_... another rule, add_quorum, add_tie_breaker, add_fallback, tighten_threshold, \
-new_eval, human_review, compose_pattern. Say exactly what to write into the protocol."""
-
 
 class Plan(msgspec.Struct, frozen=True):
     """A protocol before it is judged."""
@@ -81,13 +60,6 @@ class DecisionOption(msgspec.Struct, frozen=True):
     option_id: str
     description: str
     metadata: dict[str, Any] = {}
-
-
-class RiskFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the group could agree on the wrong option."""
-
-    claim: str
-    evidence: tuple[Evidence, ...]
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -301,78 +273,3 @@ COMPOSITION = Composition(
     },
     framework_overlays={"langgraph": ("vstack.aar",), "crewai": ("vstack.lencioni",), "autogen": ("vstack.aar",)},
 )
-
-
-class Vote(msgspec.Struct, frozen=True):
-    """One agent's vote: an option or None for an abstention, and for ``fist_to_five`` a score from 0 to 5."""
-
-    agent_name: str
-    option_id: str | None = None
-    score: Annotated[int, msgspec.Meta(ge=0, le=5)] | None = None
-
-
-class TallyResult(msgspec.Struct, frozen=True):
-    """What the votes come to."""
-
-    method_used: Model
-    outcome: Outcome
-    winner: str | None = None
-    vote_counts: dict[str, int] = {}
-    fist_to_five_averages: dict[str, float] = {}
-    dissenters: tuple[str, ...] = ()
-    explanation: str = ""
-
-
-def tally(votes: Sequence[Vote], method: Model, quorum: int | None) -> TallyResult:
-    """Count votes by a rule. Abstentions count for the quorum, and for ``unanimous`` as dissent."""
-    if not votes:
-        return TallyResult(method, "insufficient_votes", explanation="Nobody voted.")
-    if quorum is not None and len(votes) < quorum:
-        return TallyResult(method, "no_quorum", explanation=f"{len(votes)} of {quorum} needed votes.")
-    cast = [vote for vote in votes if vote.option_id is not None]
-    counts = Counter(str(vote.option_id) for vote in cast)
-    if not cast:
-        return TallyResult(method, "insufficient_votes", explanation="Everybody abstained.")
-    if method == "fist_to_five":
-        return _fists(cast, counts)
-    leader, top = max(counts.items(), key=lambda item: item[1])
-    others = tuple(vote.agent_name for vote in cast if vote.option_id != leader)
-    told = f"{top} of {len(cast)} votes for {leader}."
-    if method == "majority":
-        if top > len(cast) // 2:
-            return TallyResult(method, "decided", leader, dict(counts), {}, others, told)
-        tied = sum(count == top for count in counts.values()) > 1
-        return TallyResult(method, "tied" if tied else "insufficient_votes", None, dict(counts), explanation=told)
-    absent = tuple(vote.agent_name for vote in votes if vote.option_id is None)
-    if method == "unanimous":
-        # Differing votes block whether or not somebody abstains as well; a score does not matter here.
-        outcome: Outcome = "blocked" if others else "insufficient_votes" if absent else "decided"
-        against = others or absent
-    else:
-        against = tuple(vote.agent_name for vote in cast if vote.option_id != leader or vote.score == 0)
-        outcome = "blocked" if against else "decided"
-    return TallyResult(method, outcome, None if against else leader, dict(counts), {}, against, told)
-
-
-def _fists(cast: Sequence[Vote], counts: Counter[str]) -> TallyResult:
-    scores: dict[str, list[int]] = {}
-    for vote in cast:
-        if vote.score is not None:
-            scores.setdefault(str(vote.option_id), []).append(vote.score)
-    means = {option: round(sum(given) / len(given), 2) for option, given in scores.items()}
-    if not means:
-        return TallyResult("fist_to_five", "insufficient_votes", None, dict(counts), explanation="Nobody gave a score.")
-    best = max(means, key=lambda option: means[option])
-    won = means[best] >= 3 and 0 not in scores[best]
-    blocking = tuple(vote.agent_name for vote in cast if vote.score == 0)
-    told = f"{best} has the highest mean, {means[best]:g}."
-    return TallyResult(
-        "fist_to_five", "decided" if won else "blocked", best if won else None, dict(counts), means, blocking, told
-    )
-
-
-def counted(metadata: Mapping[str, Any], model: Model, quorum: int | None) -> TallyResult | None:
-    """The votes that metadata carries, counted by a rule; None where there are none that fit."""
-    with contextlib.suppress(msgspec.ValidationError):
-        return tally(msgspec.convert(metadata.get("votes"), tuple[Vote, ...]), model, quorum)
-    return None
