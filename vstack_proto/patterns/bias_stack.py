@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.patterns import bias_stack_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.bias_stack_texts import (
     BIASES,
     ENDS,
@@ -326,11 +326,9 @@ def conclude(case: Case[AgentReasoningTrace], answers: Answers) -> BiasStackDete
 def _interventions(
     case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: Profile
 ) -> tuple[BiasIntervention, ...]:
-    told = answers.get("interventions", answers.get("biases"))
-    proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_bias] >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+    showing = {one for one, score in scores.items() if score >= signs.SHOWS}
     computed = signs.remedies(BiasIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "biases", texts.COMPOSITION, profile, showing) or computed
 
 
 def _calibration(trace: AgentReasoningTrace, told: str) -> CalibrationAudit:

@@ -12,7 +12,7 @@ import msgspec
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import debate_pathology_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
@@ -328,11 +328,9 @@ def conclude(case: Case[MultiAgentDebateTrace], answers: Answers) -> DebatePatho
 def _interventions(
     case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: texts.Profile
 ) -> tuple[DebateIntervention, ...]:
-    told = answers.get("interventions", answers.get("debate"))
-    proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_pathology] >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+    showing = {one for one, score in scores.items() if score >= signs.SHOWS}
     computed = signs.remedies(DebateIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "debate", texts.COMPOSITION, profile, showing) or computed
 
 
 def _convergence(

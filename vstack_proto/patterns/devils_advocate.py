@@ -9,7 +9,7 @@ import msgspec
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import devils_advocate_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
@@ -331,13 +331,11 @@ def conclude(case: Case[SingleAgentTrace], answers: Answers) -> RoleSeparationDe
 
 
 def _interventions(case: Case[Any], answers: Answers, profile: Profile) -> tuple[SeparationIntervention, ...]:
-    told = getattr(answers.get("interventions", answers.get("phases")), "interventions", ())
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     shown = signs.weigh(signs.under(case.signals, MODE_OF), PHASES)
     # What lacks most where no signal tells more: a critic.
     scores = shown if max(shown.values()) >= signs.SHOWS else {"external_critique": 1.0}
     computed = signs.remedies(SeparationIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(told, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "phases", texts.COMPOSITION, profile, PHASES) or computed
 
 
 def _phase(trace: SingleAgentTrace, phase: Phase, one: Standing, sure: float) -> PhaseEvidence:

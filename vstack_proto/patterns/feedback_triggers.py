@@ -234,7 +234,7 @@ def profile_of(scores: Mapping[str, float], incorporated: bool) -> Profile:
 def assess_offline(case: Case[FeedbackInteractionTrace]) -> FeedbackTriggerDetection:
     """From the signals alone."""
     told = signs.assessed(case, LABEL_OF, strengths(case), "No reply to feedback shows the {label} trigger.")
-    return _detection(case, told, (), signs.confidence(case.signals, len(case.reading.steps)), happened(case))
+    return _detection(case, told, {}, signs.confidence(case.signals, len(case.reading.steps)), happened(case))
 
 
 def conclude(case: Case[FeedbackInteractionTrace], answers: Answers) -> FeedbackTriggerDetection:
@@ -243,16 +243,15 @@ def conclude(case: Case[FeedbackInteractionTrace], answers: Answers) -> Feedback
     points = passes.points_of(case, answers)
     most = passes.highest_of(points)
     told = {name: msgspec.structs.replace(own, score=min(own.score, most)) for name, own in told.items()}
-    proposed = getattr(answers.get("interventions", answers["triggers"]), "interventions", ())
     sure = 0.5 + 0.05 * (len(points) + sum(len(one.proofs) for one in told.values()))
     events = talk.counted(case, answers["events"].events) if "events" in answers else happened(case)
-    return _detection(case, told, proposed, round(min(0.9, sure), 2), events, points)
+    return _detection(case, told, answers, round(min(0.9, sure), 2), events, points)
 
 
 def _detection(
     case: Case[FeedbackInteractionTrace],
     told: Mapping[str, signs.Judged],
-    proposed: Iterable[FeedbackIntervention],
+    answers: Answers,
     confidence: float,
     events: Mapping[str, int],
     points: tuple[tuple[passes.Became, int, str], ...] = (),
@@ -261,11 +260,9 @@ def _detection(
     profile, dominant = profile_of(scores, trace.feedback_incorporated), signs.leading(scores)
     interventions: tuple[FeedbackIntervention, ...] = ()
     if dominant != "none-observed":
-        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-        kept = (one for one in proposed if scores[one.target_trigger] >= 0.1)
-        interventions = signs.adopted(kept, texts.COMPOSITION, composed) or talk.advised(
-            FeedbackIntervention, case.signals, texts.ADVICE, {name for name in TRIGGERS if scores[name] >= signs.SHOWS}
-        )
+        hinting, showing = ({name for name in TRIGGERS if scores[name] >= least} for least in (0.1, signs.SHOWS))
+        computed = talk.advised(FeedbackIntervention, case.signals, texts.ADVICE, showing)
+        interventions = talk.proposed(answers, "triggers", texts.COMPOSITION, profile, hinting) or computed
     pairs = [(one.target_trigger, one.intervention_type) for one in interventions]
     payload = {"trigger_scores": scores, "dominant_trigger": dominant}
     ranked = [proof for own in sorted(told.values(), key=lambda own: -own.score) for proof in own.proofs]

@@ -320,13 +320,9 @@ def _interventions(
 ) -> tuple[StrengthIntervention, ...]:
     if quality_of(max(scores.values())) == "healthy" and harm == "none":
         return ()
-    told = answers.get("interventions", answers.get("strengths"))
-    proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_strength] >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     showing = {one for one in STRENGTHS if scores[one] >= signs.SHOWS}
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or talk.advised(
-        StrengthIntervention, case.signals, texts.ADVICE, showing
-    )
+    computed = talk.advised(StrengthIntervention, case.signals, texts.ADVICE, showing)
+    return talk.proposed(answers, "strengths", texts.COMPOSITION, profile, showing) or computed
 
 
 def _chain(case: Case[Any], answers: Answers, scores: Mapping[str, float]) -> tuple[HarmCausationLink, ...]:

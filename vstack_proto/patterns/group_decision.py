@@ -360,10 +360,8 @@ def audits_of(
     dissent = signs.words(r"dissent\w*|object\w*|minority|disagree\w*").search(" ".join(plan.steps)) is not None
     left = {one.situation: one.outcome.strip() for one in opened}
     dissent = dissent and "dissent" not in left
-    quorum, tied = (
-        plan.quorum is not None and "too_few" not in left,
-        bool(plan.tie_breaker.strip()) and "tie" not in left,
-    )
+    quorum = plan.quorum is not None and "too_few" not in left
+    tied = bool(plan.tie_breaker.strip()) and "tie" not in left
     fallback = plan.fallback is not None and "deadlock" not in left
     settled = quorum + tied + fallback + dissent
     said = f"{settled} of 4 (quorum, tie-breaker, fallback, record of dissent) are settled."

@@ -291,12 +291,8 @@ def _interventions(
     if weakest_of(fits) == "none" and risk == "low":
         return ()
     short = {factor for factor in FACTORS if fits[factor] < 0.9}
-    told = answers.get("interventions", answers.get("factors"))
-    proposed = [one for one in getattr(told, "interventions", ()) if one.target_factor in short]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-    adopted = signs.adopted(proposed, texts.COMPOSITION, composed)
-    if adopted:
-        return adopted
+    if proposed := talk.proposed(answers, "factors", texts.COMPOSITION, profile, short):
+        return proposed
     found = signs.under([one for one in case.signals if one.name in rules.MODE_OF], rules.MODE_OF)
     if risk == "high" and case.trace.deployment_authority_scope in WIDE:
         # Wide rights in dishonest hands come before every lesson.

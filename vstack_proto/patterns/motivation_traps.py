@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from vstack_proto.patterns import motivation_traps_texts as texts
-from vstack_proto.patterns import observed, signs
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -328,11 +328,9 @@ def _interventions(
 ) -> tuple[MotivationIntervention, ...]:
     if dominant_of(scores) == "none":
         return ()
-    told = answers.get("interventions", answers.get("traps"))
-    proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_trap] >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+    showing = {one for one, score in scores.items() if score >= signs.SHOWS}
     computed = signs.remedies(MotivationIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "traps", texts.COMPOSITION, profile, showing) or computed
 
 
 INSIDE = re.compile(r"\b(?:i|me|my|our|we)\b", re.IGNORECASE)

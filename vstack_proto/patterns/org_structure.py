@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
-from vstack_proto.patterns import fit, observed, signs
+from vstack_proto.patterns import fit, observed, signs, talk
 from vstack_proto.patterns import org_structure_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
@@ -320,13 +320,9 @@ def conclude(case: Case[OrgStructureTrace], answers: Answers) -> OrgStructureDet
     profile = profile_of(fits, quality, biggest, trace.task_class, form)
     interventions: tuple[StructureIntervention, ...] = ()
     if quality != "well-fit":
-        proposed = getattr(answers.get("interventions", answers.get("dimensions")), "interventions", ())
-        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-        kept = (one for one in proposed if fits[one.target_dimension].gap >= fit.MARGIN)
-        proofs = {label: own.proofs for label, own in told.items()}
-        interventions = signs.adopted(kept, texts.COMPOSITION, composed) or fit.advised(
-            _directed, fits, texts.ADVICE, proofs
-        )
+        off = {label for label, own in fits.items() if own.gap >= fit.MARGIN}
+        computed = fit.advised(_directed, fits, texts.ADVICE, {label: own.proofs for label, own in told.items()})
+        interventions = talk.proposed(answers, "dimensions", texts.COMPOSITION, profile, off) or computed
     sure = signs.confidence(case.signals, len(case.reading.steps)) + (0.1 if "dimensions" in answers else 0.0)
     bottleneck, waited = _bottleneck(case, answers, crew, fits)
     labels = {"profile_pattern": profile, "task_class": trace.task_class}

@@ -330,12 +330,9 @@ def conclude(case: Case[AgentRobbinsTrace], answers: Answers) -> RobbinsCultureD
     proofs = {label: own.proofs for label, own in told.items()}
     interventions: tuple[FitIntervention, ...] = ()
     if quality != "well-fit":
-        proposed = getattr(answers.get("interventions", answers.get("characteristics")), "interventions", ())
-        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-        kept = (one for one in proposed if fits[one.target_characteristic].gap >= fit.MARGIN)
-        interventions = signs.adopted(kept, texts.COMPOSITION, composed) or fit.advised(
-            FitIntervention, fits, texts.ADVICE, proofs
-        )
+        off = {label for label, own in fits.items() if own.gap >= fit.MARGIN}
+        computed = fit.advised(FitIntervention, fits, texts.ADVICE, proofs)
+        interventions = talk.proposed(answers, "characteristics", texts.COMPOSITION, profile, off) or computed
     sure = signs.confidence(case.signals, len(case.reading.steps))
     if "characteristics" in answers:
         sure = round(min(0.9, sure + 0.1 + 0.02 * sum(map(len, proofs.values()))), 2)

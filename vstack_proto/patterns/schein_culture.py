@@ -357,11 +357,8 @@ def _changes(
 ) -> tuple[CultureIntervention, ...]:
     if quality == "aligned":
         return ()
-    proposed = getattr(answers.get("interventions", answers.get("layers")), "interventions", ())
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or talk.advised(
-        CultureIntervention, case.signals, texts.ADVICE, LAYERS
-    )
+    computed = talk.advised(CultureIntervention, case.signals, texts.ADVICE, LAYERS)
+    return talk.proposed(answers, "layers", texts.COMPOSITION, profile, LAYERS) or computed
 
 
 def _hidden(case: Case[AgentCultureTrace], answers: Answers) -> tuple[HiddenAssumptionAudit, tuple[Evidence, ...]]:

@@ -17,6 +17,7 @@ from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
+    Composition,
     Count,
     Effort,
     Evidence,
@@ -31,6 +32,7 @@ from vstack_proto.patterns.common import (
 from vstack_proto.patterns.signs import (
     Chosen,
     Judged,
+    adopted,
     by_label,
     impact,
     judge,
@@ -267,6 +269,23 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     effort_estimate: Effort = "1d"
     risk: Risk = "medium"
     composition_target_pattern: str | None = None
+
+
+def proposed(
+    answers: Answers, first: str, composition: Composition, profile: str, wanting: Container[str]
+) -> tuple[Any, ...]:
+    """The interventions of a model that are worth reporting; they come in a pass of their own, or in the first.
+
+    Args:
+        answers: The pass that proposes is called ``interventions``.
+        first: The pass that proposes as well where it is the only one.
+        composition: Its first neighbour of the profile stands in for one that a ``compose_pattern`` does not name.
+        profile: The profile found.
+        wanting: The targets for which something is to change.
+    """
+    told = getattr(answers.get("interventions", answers.get(first)), "interventions", ())
+    kept = [one for one in told if getattr(one, one.__struct_fields__[0]) in wanting]
+    return adopted(kept, composition, next(iter(composition.downstream["profile_pattern"].get(profile, ())), None))
 
 
 class Advice(msgspec.Struct, frozen=True):
