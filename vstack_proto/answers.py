@@ -70,13 +70,13 @@ def error_body(
 
 
 def detection_body(
-    pattern: str, mode: str, model: str, detection: bytes, *, cached: bool, warnings: tuple[str, ...]
+    pattern: str, mode: str, model: str, detection: bytes, cached: bool, warnings: tuple[str, ...]
 ) -> bytes:
     """The answer of an analysis: the detection goes in as the bytes it is."""
-    head = _envelope(pattern, mode, model)
-    tail = b',"cached":true' if cached else b',"cached":false'
-    told = b',"warnings":' + msgspec.json.encode(warnings) if warnings else b""
-    return b"".join((head, detection, tail, told, b"}"))
+    tail = b',"cached":true}' if cached else b',"cached":false}'
+    if warnings:
+        tail = tail[:-1] + b',"warnings":' + msgspec.json.encode(warnings) + b"}"
+    return b"".join((_envelope(pattern, mode, model), detection, tail))
 
 
 @functools.lru_cache(maxsize=512)

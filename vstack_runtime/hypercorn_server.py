@@ -77,7 +77,9 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     finally:
         with anyio.CancelScope(shield=True):
             closing.set()
-            await _end(app, server, serving)
+            in_time = await _end(app, server, serving)
+    if in_time:
+        serving.result()
 
 
 async def _drain(app: App, server: AsyncioServer, stopping: Stopping, closing: anyio.Event) -> None:
@@ -91,8 +93,8 @@ async def _drain(app: App, server: AsyncioServer, stopping: Stopping, closing: a
     await stopping.unless_now(_idle(app, server, settings.limits.request_timeout))
 
 
-async def _end(app: App, server: AsyncioServer, serving: asyncio.Task[None]) -> None:
-    """Answer what is left with 503, and wait until hypercorn has ended."""
+async def _end(app: App, server: AsyncioServer, serving: asyncio.Task[None]) -> bool:
+    """Answer what is left with 503, and wait until hypercorn has ended; whether it did so in time."""
     close_idle(app)
     app.stop()
     server.tell_all(ShutdownAsked(at=server.performer.clock(), now=True))
@@ -103,10 +105,9 @@ async def _end(app: App, server: AsyncioServer, serving: asyncio.Task[None]) -> 
     serving.cancel()
     await asyncio.wait([serving], timeout=FLUSH_SECONDS)
     server.performer.flush()
-    if not late:
-        serving.result()
-    elif serving.done() and not serving.cancelled():
+    if late and serving.done() and not serving.cancelled():
         serving.exception()
+    return not late
 
 
 async def _wait_for(serving: asyncio.Task[None], scope: anyio.CancelScope) -> None:
