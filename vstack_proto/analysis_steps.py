@@ -42,6 +42,8 @@ from vstack_proto.validation import Envelope, decode_envelope, decode_trace, unk
 from vstack_proto.values import Alias, CacheEntry, Failure, Landing, ModelRequest
 
 _ANALYSIS: Headers = (("content-type", JSON), NO_STORE)
+_HIT: Headers = (*_ANALYSIS, ("x-cache", "hit"))
+_JUST_NOW = ("age", "0")
 _FORMATS = ("native", "canonical")
 _NO_PROVIDER = (
     "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals "
@@ -290,13 +292,11 @@ class AnalysisSteps(IntakeSteps):
         cached = cache == "hit"
         headers: Headers = _ANALYSIS
         if cached:
-            age = int(state.wall + (at - state.started) - entry.stored_at)
-            headers = (*_ANALYSIS, ("x-cache", cache), ("age", str(age) if age > 0 else "0"))
+            age = state.wall + (at - state.started) - entry.stored_at
+            headers = (*_HIT, _JUST_NOW if age < 1 else ("age", str(int(age))))
         elif cache:
             headers = (*_ANALYSIS, ("x-cache", cache))
-        body = detection_body(
-            state.pattern, state.mode, state.model, entry.detection, cached=cached, warnings=state.warnings
-        )
+        body = detection_body(state.pattern, state.mode, state.model, entry.detection, cached, state.warnings)
         if state.surface != REST:
             body = self._contribution.answer(state.context, body)
         return self._finish(200, headers, body)

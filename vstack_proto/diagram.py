@@ -40,7 +40,7 @@ Any other event is a bug of the driver: `LocalProtocolError`, and the state is a
 def leads_to(phase: Phase, kind: type[Event]) -> tuple[Phase, ...]:
     """Where an event of this kind may lead in this phase; nowhere if it cannot come."""
     cell = RULES[phase].get(kind)
-    return () if cell is None else tuple(target for target in Phase if cell[1] >> target & 1)
+    return () if cell is None else tuple(target for target in Phase if cell[1][target])
 
 
 def everywhere() -> dict[type[Event], bool]:

@@ -68,18 +68,19 @@ class Exchange(AnalysisSteps):
             commands = run(self, event)
         except RemoteProtocolError as refusal:
             commands = self.refuse(refusal, event.at)
-        assert leads_to >> state.phase & 1, (was, event, state.phase)
+        # Asked for anew: what the head tells comes as a state of its own.
+        assert leads_to[self.state.phase], (was, event, self.state.phase)
         return commands
 
 
 E = TypeVar("E", bound=Event)
-Rule = tuple[Callable[[Exchange, Any], Commands], int]
+Rule = tuple[Callable[[Exchange, Any], Commands], tuple[bool, ...]]
 Row = dict[type[Event], Rule]
 
 
 def rule(kind: type[E], run: Callable[[Exchange, E], Commands], *leads_to: Phase) -> tuple[type[Event], Rule]:
     """Tie an event to what it runs; a type checker refuses a handler for another event."""
-    return kind, (run, sum(1 << phase for phase in set(leads_to)))
+    return kind, (run, tuple(phase in leads_to for phase in Phase))
 
 
 P, X = Phase, Exchange

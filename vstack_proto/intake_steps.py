@@ -29,9 +29,9 @@ from vstack_proto.events import (
 from vstack_proto.limits import MAX_BODY_BYTES, too_large
 from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, accepted
 from vstack_proto.replies import Replies
-from vstack_proto.state import BODY, KEY, METRICS, PENALTY, QUOTA, READINESS
+from vstack_proto.state import BODY, HEAD, KEY, METRICS, PENALTY, QUOTA, READINESS, State
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+_is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,200}").fullmatch
 # W3C Trace Context, section 3.2: version, trace-id, parent-id, flags.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _OFFERS = (JSON, PROBLEM, EVENTS)
@@ -49,33 +49,38 @@ class IntakeSteps(Replies):
     __slots__ = ()
 
     def _head(self, event: HeadReceived) -> Commands:
-        state, policy = self.state, self.policy
-        head = event.head
-        state.fields = fields = head.fields
-        state.method = event.method
-        state.path = head.path
-        state.query = head.query
-        state.wall = event.wall
-        state.started = event.at
-        state.last_moment = event.at + policy.limits.request_timeout
-        state.keep_alive = head.keep_alive
-        state.content_length = head.content_length or 0
-        state.expects_continue = head.expects_continue
-        state.unread = head.chunked or state.content_length > 0
-        self._name(event.request_id)
-        state.peer = event.peer
-        state.secure = event.scheme == "https" or (
-            fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)
+        head, policy = event.head, self.policy
+        fields, length = head.fields, head.content_length or 0
+        asked = fields.get("x-request-id")
+        # All at once and by position: to set so many fields one by one would cost more than the rest of the step.
+        self.state = State(
+            HEAD,
+            self.state.draining,
+            event.wall,
+            event.at,
+            event.at + self.limits.request_timeout,
+            asked if asked and _is_request_id(asked) else event.request_id,
+            event.peer,
+            event.scheme == "https"
+            or (fields.get("x-forwarded-proto") == "https" and is_trusted(event.peer, policy.trusted_proxies)),
+            event.method,
+            head.path,
+            head.query,
+            fields,
+            head.keep_alive,
+            length,
+            head.expects_continue,
+            head.chunked or length > 0,
         )
-        if state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
-            return self._preflight()
+        if policy.cors_origins or "traceparent" in fields:
+            self._trace_back()
+            if self.state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
+                return self._preflight()
         return self._find_route(event)
 
-    def _name(self, request_id: str) -> None:
-        """What every answer to this request carries: its id, the caller's if that can be one, and its origin."""
+    def _trace_back(self) -> None:
+        """What the request is part of: a trace, and a page whose origin is answered to."""
         state, fields, origins = self.state, self.state.fields, self.policy.cors_origins
-        asked = fields.get("x-request-id")
-        state.request_id = asked if asked and _REQUEST_ID.fullmatch(asked) else request_id
         if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
             state.trace_id = trace[1]
         if origins and not origins.isdisjoint((fields.get("origin"), "*")):
@@ -99,13 +104,12 @@ class IntakeSteps(Replies):
     def _find_route(self, event: HeadReceived) -> Commands:
         state, policy = self.state, self.policy
         match = self.service.routes.find(state.method, state.path)
-        state.route = match.route.path
-        state.endpoint = match.route.endpoint
-        state.pattern = match.name
-        if match.route.contribution is not None:
-            state.surface = match.route.contribution.surface
-            match.route.contribution.check(state.fields)
-        if match.route.public:
+        route = match.route
+        state.route, state.endpoint, state.pattern = route.path, route.endpoint, match.name
+        if route.contribution is not None:
+            state.surface = route.contribution.surface
+            route.contribution.check(state.fields)
+        if route.public:
             return (ArmDeadline(state.last_moment), *self._serve())
         if policy.require_auth or event.credential is not None:
             state.phase = KEY
@@ -119,7 +123,9 @@ class IntakeSteps(Replies):
         state.method, state.path, state.fields = event.method, event.path, event.fields
         state.peer = event.peer
         state.unread = True
-        self._name(event.request_id)
+        asked = event.fields.get("x-request-id")
+        state.request_id = asked if asked and _is_request_id(asked) else event.request_id
+        self._trace_back()
         raise RemoteProtocolError(event.status, event.code, event.message)
 
     def _bad_body(self, event: FramingRefused) -> Commands:
@@ -207,25 +213,28 @@ class IntakeSteps(Replies):
     def _want_body(self) -> Commands:
         """Refuse what the head alone shows to be useless, before a byte of the body is read."""
         state, limits = self.state, self.limits
-        kind = state.fields.get("content-type", JSON)
+        fields = state.fields
+        kind = fields.get("content-type", JSON)
         if kind != JSON and not _is_json(kind):
             told = f"the body is {kind[:100]}; send JSON with 'Content-Type: application/json'"
             raise RemoteProtocolError(415, "unsupported_media_type", told)
-        if "content-encoding" in state.fields:
-            self._check_encoding(state.fields["content-encoding"])
+        if "content-encoding" in fields:
+            self._check_encoding(fields["content-encoding"])
         if state.content_length > limits.max_body_bytes:
             raise too_large("the body", "bytes", limits.max_body_bytes, state.content_length, MAX_BODY_BYTES)
-        if state.endpoint == "analyze":
-            self._choose_form()
+        accept = fields.get("accept", JSON)
+        if accept != JSON and accept != "*/*" and state.endpoint == "analyze":
+            self._choose_form(accept)
         state.phase = BODY
-        return ArmDeadline(min(state.started + limits.body_timeout, state.last_moment)), ReadBody(
+        # What ``_body_deadline`` says while nothing has come.
+        stalled = state.started + limits.body_timeout
+        return ArmDeadline(stalled if stalled < state.last_moment else state.last_moment), ReadBody(
             state.expects_continue
         )
 
-    def _choose_form(self) -> None:
+    def _choose_form(self, accept: str) -> None:
         """Whether the detection comes as one body or as events."""
-        accept = self.state.fields.get("accept", "*/*")
-        chosen = JSON if accept == "*/*" else accepted(accept, _OFFERS)
+        chosen = accepted(accept, _OFFERS)
         if chosen is None:
             told = f"the answer comes as {JSON} or {EVENTS}, and Accept allows neither"
             raise RemoteProtocolError(406, "not_acceptable", told)

@@ -144,9 +144,25 @@ class Replies:
         """An answer's own headers and those that every answer carries; ``close`` where its connection ends with it."""
         state = self.state
         always = _DOCS if state.endpoint == "docs" else _ALWAYS
-        headers = (*headers, ("date", http_date(int(state.wall))), ("x-request-id", state.request_id), *always)
+        quota: Headers = ()
         if state.limit >= 0:
-            headers += self._quota_headers()
+            quota = ("x-ratelimit-limit", str(state.limit)), ("x-ratelimit-remaining", str(state.remaining))
+        date = "date", http_date(int(state.wall))
+        headers = (*headers, date, ("x-request-id", state.request_id), *always, *quota)
+        if close or state.secure or state.origin or self.policy.ietf_headers:
+            headers += self._occasional(close)
+        return headers
+
+    def _occasional(self, close: bool) -> Headers:
+        """What an answer carries only here and there."""
+        state = self.state
+        headers: Headers = ()
+        if state.limit >= 0 and self.policy.ietf_headers:
+            # draft-ietf-httpapi-ratelimit-headers-10: a named policy with quota (q), window (w), rest (r), reset (t).
+            headers = (
+                ("ratelimit-policy", f'"default";q={state.limit};w={math.ceil(state.window)}'),
+                ("ratelimit", f'"default";r={state.remaining};t={math.ceil(state.reset)}'),
+            )
         if state.secure:
             headers += (STRICT_TRANSPORT,)
         if state.origin:
@@ -160,21 +176,6 @@ class Replies:
             # A body that is not read leaves its connection in no known state.
             headers += (("connection", "close"),)
         return headers
-
-    def _quota_headers(self) -> Headers:
-        state = self.state
-        headers: Headers = (
-            ("x-ratelimit-limit", str(state.limit)),
-            ("x-ratelimit-remaining", str(state.remaining)),
-        )
-        if not self.policy.ietf_headers:
-            return headers
-        # draft-ietf-httpapi-ratelimit-headers-10: a named policy with its quota (q), window (w), rest (r), reset (t).
-        return (
-            *headers,
-            ("ratelimit-policy", f'"default";q={state.limit};w={math.ceil(state.window)}'),
-            ("ratelimit", f'"default";r={state.remaining};t={math.ceil(state.reset)}'),
-        )
 
     def _record(self, status: int, code: str) -> Record:
         state = self.state
@@ -223,9 +224,9 @@ class Replies:
         return held
 
     def _next_ticket(self) -> int:
-        self.state.ticket += 1
-        self.state.waiting = self.state.ticket
-        return self.state.ticket
+        state = self.state
+        state.ticket = state.waiting = ticket = state.ticket + 1
+        return ticket
 
     def _left(self, event: PeerLeft) -> Commands:
         began = self.state.phase is not HEAD

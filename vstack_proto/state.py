@@ -72,28 +72,30 @@ class State(msgspec.Struct):
     """
 
     phase: Phase = Phase.HEAD
-    ticket: int = 0
-    waiting: int = 0
-    flight: int = 0
-    request_id: str = ""
-    trace_id: str = ""
+    # What the head tells, in the order in which ``IntakeSteps._head`` gives it by position.
+    draining: bool = False
     wall: float = 0.0
     started: float = 0.0
     last_moment: float = 0.0
+    request_id: str = ""
     peer: str = ""
-    caller: str = ""
     secure: bool = False
-    origin: str = ""
     method: str = ""
     path: str = ""
     query: str = ""
     fields: dict[str, str] = {}
-    content_encoding: str = ""
+    keep_alive: bool = False
     content_length: int = 0
     expects_continue: bool = False
     unread: bool = False
-    keep_alive: bool = False
-    draining: bool = False
+    # And what follows from it, step by step.
+    ticket: int = 0
+    waiting: int = 0
+    flight: int = 0
+    trace_id: str = ""
+    caller: str = ""
+    origin: str = ""
+    content_encoding: str = ""
     streams: bool = False
     streaming: bool = False
     route: str = "other"

@@ -55,7 +55,7 @@ def test_titles_are_those_of_the_registry() -> None:
 
 def test_a_detection_is_spliced_as_it_is() -> None:
     detection = b'{ "a":1.50 }'
-    body = detection_body("p", 'q"', "m", detection, cached=True, warnings=("w",))
+    body = detection_body("p", 'q"', "m", detection, True, ("w",))
     assert detection in body
     assert json.loads(body) == {
         "pattern": "p",
@@ -65,7 +65,7 @@ def test_a_detection_is_spliced_as_it_is() -> None:
         "cached": True,
         "warnings": ["w"],
     }
-    assert json.loads(detection_body("p", "q", "m", b"{}", cached=False, warnings=())) == {
+    assert json.loads(detection_body("p", "q", "m", b"{}", False, ())) == {
         "pattern": "p",
         "mode": "q",
         "model": "m",
