@@ -227,10 +227,10 @@ class IntakeSteps(Replies):
             self._choose_form(accept)
         state.phase = BODY
         # What ``_body_deadline`` says while nothing has come.
-        stalled = state.started + limits.body_timeout
-        return ArmDeadline(stalled if stalled < state.last_moment else state.last_moment), ReadBody(
-            state.expects_continue
-        )
+        deadline = state.started + limits.body_timeout
+        if deadline > state.last_moment:
+            deadline = state.last_moment
+        return ArmDeadline(deadline), ReadBody(state.expects_continue)
 
     def _choose_form(self, accept: str) -> None:
         """Whether the detection comes as one body or as events."""
