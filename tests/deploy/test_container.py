@@ -1,7 +1,7 @@
-"""The image, built by buildah over a base of our own making, and run as a container is: process 1, nobody's user, nothing to write on.
+"""The image, built by buildah over a base of our own making, and run as a container is.
 
-No engine runs containers here, so the test does what one would with the image's own configuration: namespaces, a read-only
-root, its user, its environment and its command.
+No engine is needed: the test does what one would with the image's own configuration. Namespaces of its own, a read-only
+root, its user, its environment, and its command as process 1.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Container(Server):
         root = str(image.root)
         owner = f"uid={user.split(':')[0]},gid={user.split(':')[1]},mode=0700"
         volumes = " && ".join(f"mount -t tmpfs -o {owner} none {root}{path}" for path in image.config["Volumes"])
-        made = f"mount --rbind {root} {root} && mount -o remount,bind,ro {root} && mount -t tmpfs none {root}/tmp && {volumes}"
-        inner = f"{made} && mount -t proc none {root}/proc && mount --rbind /dev {root}/dev"
+        closed = f"mount --rbind {root} {root} && mount -o remount,bind,ro {root}"
+        inner = f"{closed} && mount -t tmpfs none {root}/tmp && {volumes} && mount -t proc none {root}/proc && mount --rbind /dev {root}/dev"
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]
         command = argv or tuple(image.config["Cmd"])
         started = f'{inner} && exec chroot --userspec={user} {root} env -i {" ".join(_pairs(declared | settings))} "$@"'
