@@ -79,7 +79,8 @@ class Container(Server):
         owner = f"uid={user.split(':')[0]},gid={user.split(':')[1]},mode=0700"
         volumes = " && ".join(f"mount -t tmpfs -o {owner} none {root}{path}" for path in image.config["Volumes"])
         closed = f"mount --rbind {root} {root} && mount -o remount,bind,ro {root}"
-        inner = f"{closed} && mount -t tmpfs none {root}/tmp && {volumes} && mount -t proc none {root}/proc && mount --rbind /dev {root}/dev"
+        system = f"mount -t proc none {root}/proc && mount --rbind /dev {root}/dev"
+        inner = f"{closed} && mount -t tmpfs none {root}/tmp && {volumes} && {system}"
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]
         command = argv or tuple(image.config["Cmd"])
         started = f'{inner} && exec chroot --userspec={user} {root} env -i {" ".join(_pairs(declared | settings))} "$@"'
