@@ -14,7 +14,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -89,6 +89,10 @@ class Container(Server):
     def signal(self, number: int) -> None:
         """To process 1 of the container, as an engine sends it."""
         os.kill(self.first, number)
+
+    def started(self) -> Self:
+        super().started()
+        return self
 
     @property
     def first(self) -> int:
