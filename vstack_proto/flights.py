@@ -23,6 +23,11 @@ class Flights(Generic[M]):
         """How many analyses are in flight."""
         return len(self._members)
 
+    def leader(self, key: str) -> M | None:
+        """Who leads the flight of ``key``, if there is one."""
+        members = self._members.get(key)
+        return members[0] if members else None
+
     def join(self, key: str, member: M) -> Literal["leads", "follows", "refused"]:
         """Take a place in the flight of ``key``."""
         members = self._members.get(key)

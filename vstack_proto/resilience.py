@@ -92,21 +92,33 @@ class Breaker:
     """Stops calls to what fails: open while it is down, then one probe decides.
 
     Closed, it counts how calls end, in slots of a second. When at least half of at least ``least`` calls of the last
-    ``window`` seconds have failed, it opens. After ``cool_down`` it admits one probe: a success closes it, a failure
-    opens it for as long again, and a probe that came to nothing (it was cancelled) gives its place to the next.
+    ``window`` seconds have failed, or ``streak`` calls in a row, it opens. After ``cool_down`` it admits one probe: a
+    success closes it, a failure opens it for as long again, and a probe that came to nothing (it was cancelled) gives
+    its place to the next.
 
     Attributes:
         state: Where it stands.
     """
 
-    def __init__(self, *, window: int = 30, least: int = 20, share: float = 0.5, cool_down: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        window: int = 30,
+        least: int = 20,
+        share: float = 0.5,
+        cool_down: float = 10.0,
+        streak: float = float("inf"),
+    ) -> None:
         """
         Args:
             window: Whole seconds that are looked back on.
             least: Calls below which nothing is concluded.
             share: Part of them that must have failed.
             cool_down: Seconds.
+            streak: Failures without a success between them that are enough by themselves, however many calls went well
+                before: for what fails wholly or not at all.
         """
+        self._streak, self._row = streak, 0
         self._window, self._least, self._share, self._cool_down = window, least, share, cool_down
         self.state: BreakerState = "closed"
         self._opened = 0.0
@@ -138,7 +150,8 @@ class Breaker:
             self._settle_probe(now, ok)
         elif self.state == "closed" and ok is not None:
             self._count(int(now), 0 if ok else 1)
-            if self._is_down(now):
+            self._row = 0 if ok else self._row + 1
+            if self._row >= self._streak or self._is_down(now):
                 self._open(now)
 
     def _settle_probe(self, now: float, ok: bool | None) -> None:
@@ -151,7 +164,7 @@ class Breaker:
             self.state = "open"
 
     def _open(self, now: float) -> None:
-        self.state, self._opened = "open", now
+        self.state, self._opened, self._row = "open", now, 0
         self._slots.clear()
 
     def _count(self, second: int, failed: int) -> None:

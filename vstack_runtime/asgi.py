@@ -11,7 +11,7 @@ from vstack_proto.catalogue import AnyPattern
 from vstack_proto.events import ShutdownAsked
 from vstack_runtime.asgi_call import Call, Message, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope
-from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, Provider, RateLimiter
+from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
@@ -62,7 +62,7 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self.engine.status = "ready"
+                self.engine.ready()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.drain()
@@ -94,6 +94,7 @@ def build_app(
     *,
     cache: CacheBackend | LocalCache | None = None,
     limiter: RateLimiter | LocalRateLimiter | None = None,
+    flights: FlightStore | None = None,
     provider: Provider | None = None,
     telemetry: TelemetrySink | None = None,
     learnings: LearningStore | None = None,
@@ -105,6 +106,7 @@ def build_app(
         settings: By default what the environment says.
         cache: Keeps detections, in the place of the one that the settings choose.
         limiter: Counts requests, likewise.
+        flights: Ties the flights of several replicas together, likewise; where a cache is given, none is chosen.
         provider: Answers model calls, likewise.
         telemetry: Takes what analyses cost, likewise.
         learnings: Keeps learnings, likewise.
@@ -118,6 +120,7 @@ def build_app(
         chosen,
         cache=cache,
         limiter=limiter,
+        flights=flights,
         provider=provider,
         telemetry=telemetry,
         learnings=learnings,

@@ -219,7 +219,7 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
     listener = await server.loop.create_server(server.line, host, port, backlog=BACKLOG)
     reloading = server.loop.create_task(_reload_keys(engine))
     try:
-        engine.status = "ready"
+        engine.ready()
         stopping.listening(listener.sockets[0].getsockname()[1])
         await stopping.wait()
         await _drain(server, listener, stopping)

@@ -7,7 +7,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from vstack_proto.caching import LruCache
 from vstack_proto.quota import Decision, SlidingWindow, Window
-from vstack_proto.values import Alias, CacheEntry, ModelRequest, Usage
+from vstack_proto.values import Alias, CacheEntry, Landing, ModelRequest, Usage
+
+
+class StoreAway(Exception):
+    """A store is away, and has told so itself: whoever asked it need not log each failure."""
 
 
 @runtime_checkable
@@ -62,6 +66,30 @@ class LocalCache(Protocol):
 
     def learn_now(self, alias: str, meaning: Alias) -> None:
         """Remember what a request's bytes mean."""
+        ...
+
+
+@runtime_checkable
+class FlightStore(Protocol):
+    """Ties the flights of several replicas together, by locks that expire; give one to ``build_app(flights=...)``.
+
+    Any exception means that the store is away: each replica then makes its analyses by itself.
+    """
+
+    async def join(self, key: str, token: str) -> str:
+        """Take the lead of a flight, or learn who has it: the leader's token, ``token`` itself where it leads now."""
+        ...
+
+    async def hold(self, key: str, token: str) -> None:
+        """Keep the lead until cancelled."""
+        ...
+
+    async def follow(self, key: str, token: str) -> Landing | None:
+        """Wait for the end of the flight that ``token`` leads; None where it is gone without one: join anew."""
+        ...
+
+    async def land(self, key: str, token: str, landing: Landing | None) -> None:
+        """End the flight that ``token`` leads, and tell those who follow; without a landing, one of them leads next."""
         ...
 
 

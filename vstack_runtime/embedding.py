@@ -13,7 +13,7 @@ import msgspec
 from anyio.abc import TaskStatus
 
 from vstack_proto.catalogue import AnyPattern
-from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, Provider, RateLimiter
+from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.engine import Engine
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import Stopping
@@ -29,6 +29,7 @@ async def serve(
     drain_delay: float = 0.0,
     cache: CacheBackend | LocalCache | None = None,
     limiter: RateLimiter | LocalRateLimiter | None = None,
+    flights: FlightStore | None = None,
     provider: Provider | None = None,
     telemetry: TelemetrySink | None = None,
     learnings: LearningStore | None = None,
@@ -44,7 +45,7 @@ async def serve(
         host: In the place of ``settings.host``.
         port: In the place of ``settings.port``; 0 takes a free one.
         drain_delay: Seconds between ``/readyz`` saying 503 and the end of listening; a balancer in front wants some.
-        cache, limiter, provider, telemetry, learnings, patterns: As for ``build_app``.
+        cache, limiter, flights, provider, telemetry, learnings, patterns: As for ``build_app``.
 
     Raises:
         OSError: The address cannot be listened at.
@@ -55,7 +56,7 @@ async def serve(
     chosen = msgspec.structs.replace(chosen, drain_delay=drain_delay, **where)
     runtime = "trio" if anyio.get_cancelled_exc_class().__module__.startswith("trio") else "asyncio"
     own: dict[str, Any] = {"cache": cache, "limiter": limiter, "telemetry": telemetry, "learnings": learnings}
-    engine = Engine(chosen, provider=provider, patterns=patterns, runtime=runtime, **own)
+    engine = Engine(chosen, provider=provider, patterns=patterns, runtime=runtime, flights=flights, **own)
     fault: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import time
@@ -21,13 +22,14 @@ from vstack_proto.quota import Window
 from vstack_proto.service import Service
 from vstack_runtime.backends import (
     CacheBackend,
+    FlightStore,
     LocalCache,
     LocalRateLimiter,
-    MemoryCache,
     MemoryLimiter,
     Provider,
     RateLimiter,
 )
+from vstack_runtime.chosen_stores import choose_cache, choose_flights, choose_limiter, described, watched
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
@@ -76,6 +78,7 @@ class Engine:
         penalties: Counts wrong keys by address.
         fallback_limiter: Counts requests while the shared limiter is away.
         cache: Keeps detections; None where caching is off.
+        flights: Ties the flights of several replicas together; None where there is only this one.
         provider: The model service; None where none is configured.
         learnings: Keeps learnings; None where that is off.
         telemetry: Takes what analyses cost; None where that is off.
@@ -88,6 +91,7 @@ class Engine:
         *,
         limiter: RateLimiter | LocalRateLimiter | None = None,
         cache: CacheBackend | LocalCache | None = None,
+        flights: FlightStore | None = None,
         provider: Provider | None = None,
         patterns: Iterable[AnyPattern] | None = None,
         learnings: LearningStore | None = None,
@@ -101,6 +105,7 @@ class Engine:
         Args:
             settings: As the operator made them.
             limiter, cache, provider: In the place of the one that the settings choose.
+            flights: Likewise; where a cache is given, none is chosen.
             patterns: The patterns to offer; by default every installed one.
             learnings, telemetry: In the place of the store that the settings choose.
             contributed: What adds routes; by default whatever is installed.
@@ -115,6 +120,7 @@ class Engine:
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter = limiter
         self.cache = cache
+        self.flights = flights
         self.learnings = learnings
         self.telemetry = telemetry
         self._choose_stores(settings)
@@ -125,6 +131,8 @@ class Engine:
         more = installed_routes() if contributed is None else contributed
         self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
+        for role, store in (("quota", self.limiter), ("cache", self.cache), ("flights", self.flights)):
+            watched(store, functools.partial(self.metrics.backend_up, role))
         self.key_file = settings.key_file
         self._keys = settings.keys
         self.status: Status = "warming"
@@ -132,12 +140,16 @@ class Engine:
 
     def _choose_stores(self, settings: Settings) -> None:
         """Whatever was not given, as the settings choose it."""
-        if self.limiter is None and settings.rate_limit:
-            self.limiter = MemoryLimiter(settings.rate_limit)
+        given = (self.limiter, self.cache, self.flights)
+        if self.flights is None and self.cache is None:
+            self.flights = choose_flights(settings)
+        if self.limiter is None:
+            self.limiter = choose_limiter(settings)
+        if self.cache is None:
+            self.cache = choose_cache(settings)
         self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
         self.penalties = MemoryLimiter(settings.auth_failures)
-        if self.cache is None and settings.cache == "memory":
-            self.cache = MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
+        self._stores = [one for one in (self.limiter, self.cache, self.flights) if one is not None and one not in given]
 
     def _made_metrics(self, runtime: str) -> Metrics:
         models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)
@@ -173,11 +185,19 @@ class Engine:
             offline=settings.llm == "offline",
         )
 
+    def ready(self) -> None:
+        """Take traffic, on the loop that runs now: stores elsewhere are connected to, whether they are there or not."""
+        self.status = "ready"
+        for store in self._stores:
+            if (start := getattr(store, "start", None)) is not None:
+                start()
+
     async def aclose(self) -> None:
-        """Close what this engine has opened: the connections to a model service that the settings chose."""
-        if self._chosen is not None:
-            with anyio.CancelScope(shield=True):
-                await self._chosen.aclose()
+        """Close what this engine has opened: the connections to stores and to the model service the settings chose."""
+        with anyio.CancelScope(shield=True):
+            for one in (*self._stores, self._chosen):
+                if (close := getattr(one, "aclose", None)) is not None:
+                    await close()
 
     def keys(self) -> KeyTable:
         """The keys that are loaded now."""
@@ -205,8 +225,8 @@ class Engine:
             "service": self.status,
             "keys": f"{len(self.keys())} loaded" if self.settings.require_auth else "none needed",
             "provider": self._provider_check(),
-            "cache": type(self.cache).__name__ if self.cache is not None else "off",
-            "quota": type(self.limiter).__name__ if self.limiter is not None else "off",
+            "cache": described(self.cache),
+            "quota": described(self.limiter),
             "patterns": str(len(self.service.catalogue)),
         }
         if self.settings.require_auth and not len(self.keys()):

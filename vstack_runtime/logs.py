@@ -35,6 +35,8 @@ PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
 MAX_PATH_CHARS = 200
 # Below warning these tell of URLs, headers and whole bodies: hpack the authorization field, anthropic the prompt.
 TALKATIVE = ("anthropic", "hpack", "httpcore", "httpcore2", "httpx", "httpx2")
+# Tells of each connection that fails, with a traceback; that Redis is away is told once a minute by who asked it.
+REPETITIVE = ("coredis",)
 
 REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
@@ -150,6 +152,8 @@ def configure(level: str, fmt: str, fd: int = 2) -> None:
     root.setLevel(threshold)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for name in REPETITIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
 
 

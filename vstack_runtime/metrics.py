@@ -36,7 +36,7 @@ MODEL_OUTCOMES = (
     "unresolved",
     "cancelled",
 )
-BACKENDS = ("cache", "quota", "learnings", "telemetry", "provider")
+BACKENDS = ("cache", "quota", "flights", "learnings", "telemetry", "provider")
 CONNECTION_STATES = ("open", "active", "idle")
 BREAKER_STATES = ("closed", "half_open", "open")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import structlog
 
@@ -30,10 +30,6 @@ from vstack_proto.commands import (
 from vstack_proto.events import (
     Answered,
     CacheAnswered,
-    ExchangeEvent,
-    FlightHandedOver,
-    FlightJoined,
-    FlightLanded,
     KeyChecked,
     MetricsRendered,
     ModelAnswered,
@@ -41,11 +37,12 @@ from vstack_proto.events import (
     QuotaAnswered,
     ReadinessAnswered,
 )
-from vstack_proto.flights import Flights
 from vstack_proto.quota import Decision
-from vstack_proto.values import Alias, Usage
+from vstack_proto.values import Alias, CacheEntry, Usage
 from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ModelReply, ProviderError, RateLimiter
+from vstack_runtime.chosen_stores import Trouble
 from vstack_runtime.engine import Engine
+from vstack_runtime.flying import Flying, Party
 from vstack_runtime.logs import log_requests
 
 _log = structlog.get_logger("vstack")
@@ -68,15 +65,6 @@ class Later(enum.Enum):
 LATER = Later.LATER
 
 
-class Party(Protocol):
-    """A driver's end of one exchange: who is told of answers that come later."""
-
-    def tell(self, event: ExchangeEvent) -> None:
-        """Feed an event to the exchange."""
-        ...
-
-
-Member = tuple[Party, int]
 Outcome = Answered | Later | None
 
 
@@ -91,7 +79,15 @@ class Performer:
         """
         self.engine = engine
         self.clock = clock
-        self.flights: Flights[Member] = Flights(engine.service.policy.limits.max_in_flight)
+        self.flying = Flying(
+            engine.service.policy.limits.max_in_flight,
+            lambda: self.clock(),
+            engine.metrics.in_flight,
+            engine.flights,
+            self._entry_elsewhere,
+            self._store_elsewhere,
+        )
+        self._troubles = {role: Trouble(f"{role} store failed", engine.metrics, role) for role in ("quota", "cache")}
         self._aliases: OrderedDict[str, Alias] = OrderedDict()
         # Asked once: to ask a protocol whether it fits costs more than to serve from it.
         self._limiter = engine.limiter if isinstance(engine.limiter, LocalRateLimiter) else None
@@ -160,11 +156,10 @@ class Performer:
         assert isinstance(limiter, RateLimiter)
         try:
             decision = await limiter.take(command.key)
-            self.engine.metrics.backend_up("quota", up=True)
+            self._troubles["quota"].over()
             return self._decided(command, decision, self.clock())
-        except Exception:
-            _log.warning("quota store failed", exc_info=True)
-            self.engine.metrics.backend_up("quota", up=False)
+        except Exception as error:
+            self._troubles["quota"].met(error, self.clock())
         at = self.clock()
         if self.engine.store_failure == "closed":
             self.engine.metrics.quota(command.rule, "unavailable")
@@ -205,25 +200,31 @@ class Performer:
         return CacheAnswered(at=at, ticket=command.ticket)
 
     async def _look_up_elsewhere(self, command: LookUpCache) -> Answered:
-        cache = cast("CacheBackend | None", self.engine.cache)
         meaning = command.meaning or self._aliases.get(command.alias or "")
-        if cache is None or meaning is None:
+        if self.engine.cache is None or meaning is None:
             return self._missed(command, self.clock())
-        try:
-            entry = await cache.get(meaning.key)
-            self.engine.metrics.backend_up("cache", up=True)
-        except Exception:
-            _log.warning("cache failed", exc_info=True)
-            self.engine.metrics.backend_up("cache", up=False)
-            return self._missed(command, self.clock())
+        entry = await self._entry_elsewhere(meaning.key)
         if entry is not None and command.alias:
             self._learn(command.alias, meaning)
         return CacheAnswered(at=self.clock(), ticket=command.ticket, entry=entry, alias=meaning)
 
+    async def _entry_elsewhere(self, key: str) -> CacheEntry | None:
+        """What a cache elsewhere holds; one that fails holds nothing."""
+        cache = self.engine.cache
+        if cache is None or isinstance(cache, LocalCache):
+            return None
+        try:
+            entry = await cache.get(key)
+            self._troubles["cache"].over()
+            return entry
+        except Exception as error:
+            self._troubles["cache"].met(error, self.clock())
+            return None
+
     def _store(self, command: StoreCache, party: Party, at: float) -> Outcome:
         cache = self._cache
         if cache is None:
-            return LATER
+            return None if self.flying.keep_later(command) else LATER
         cache.put_now(command.key, command.entry, at)
         cache.learn_now(command.alias, command.meaning)
         return None
@@ -234,10 +235,9 @@ class Performer:
             return
         try:
             await cache.put(command.key, command.entry)
-            self.engine.metrics.backend_up("cache", up=True)
-        except Exception:
-            _log.warning("cache failed", exc_info=True)
-            self.engine.metrics.backend_up("cache", up=False)
+            self._troubles["cache"].over()
+        except Exception as error:
+            self._troubles["cache"].met(error, self.clock())
             return
         self._learn(command.alias, command.meaning)
 
@@ -250,22 +250,14 @@ class Performer:
     # Flights.
 
     def _join(self, command: JoinFlight, party: Party, at: float) -> Outcome:
-        role = self.flights.join(command.key, (party, command.ticket))
-        self.engine.metrics.in_flight(len(self.flights))
-        return FlightJoined(at=at, ticket=command.ticket, role=role)
+        return self.flying.join(command, party, at)
 
     def _land(self, command: LandFlight, party: Party, at: float) -> Outcome:
-        waiting = self.flights.land(command.key, (party, command.ticket))
-        self.engine.metrics.in_flight(len(self.flights))
-        for follower, ticket in waiting:
-            follower.tell(FlightLanded(at=self.clock(), ticket=ticket, landing=command.landing))
+        self.flying.land(command, party)
         return None
 
     def _leave(self, command: LeaveFlight, party: Party, at: float) -> Outcome:
-        heir = self.flights.leave(command.key, (party, command.ticket))
-        self.engine.metrics.in_flight(len(self.flights))
-        if heir is not None:
-            heir[0].tell(FlightHandedOver(at=self.clock(), ticket=heir[1]))
+        self.flying.leave(command, party)
         return None
 
     # Models.

@@ -18,6 +18,7 @@ from vstack_proto.hosts import parse_hosts
 from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
 from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
+from vstack_runtime.store_settings import parse_cache, parse_limit_store
 
 V = TypeVar("V")
 
@@ -32,7 +33,8 @@ _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@]+")
-_PASSWORD = re.compile(r"(?<=://)\S*@")
+# Of a URL all between its scheme and its host; of what is no URL all before an '@'.
+_PASSWORD = re.compile(r"(?:(?<=://)|^(?!\w[\w+.-]*://))\S*@")
 _BARE_NAME = re.compile(r"(?:file-)?key-[0-9]+")
 # Kubernetes describes every Service to every pod (`enableServiceLinks`); one called vstack or vstack-api is likely.
 _SERVICE_LINK = re.compile(r"VSTACK_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_(?:TCP|UDP|SCTP)\w*)")
@@ -189,13 +191,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             auth_failures=read.parsed("VSTACK_API_AUTH_FAILURES", parse_windows, default.auth_failures),
             rate_limit=read.parsed("VSTACK_API_RATE_LIMIT", parse_windows, default.rate_limit),
             rate_limit_headers=read.choice("VSTACK_API_RATE_LIMIT_HEADERS", "legacy", "ietf"),
-            rate_limit_store=read.choice("VSTACK_RATE_LIMIT_STORE", "memory"),
+            rate_limit_store=read.parsed("VSTACK_RATE_LIMIT_STORE", parse_limit_store, default.rate_limit_store),
             store_failure=read.choice("VSTACK_STORE_FAILURE", "open", "closed"),
             mcp_allowed_hosts=read.parsed("VSTACK_MCP_ALLOWED_HOSTS", parse_hosts, None),
             trusted_proxies=read.parsed("VSTACK_API_TRUSTED_PROXIES", parse_networks, default.trusted_proxies),
             limits=_read_limits(read, default.limits),
             cors_origins=read.parsed("VSTACK_API_CORS_ORIGINS", _origins, default.cors_origins),
-            cache=read.choice("VSTACK_CACHE", "off", "memory"),
+            cache=read.parsed("VSTACK_CACHE", parse_cache, default.cache),
             cache_capacity=read.parsed("VSTACK_CACHE_CAPACITY", _count, default.cache_capacity),
             cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", _ttl, default.cache_ttl),
             cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", _size, default.cache_max_bytes),

@@ -226,7 +226,7 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         accepting = trio.CancelScope()
         lines.start_soon(_accept, server, listeners, lines, accepting)
         lines.start_soon(_reload_keys, engine)
-        engine.status = "ready"
+        engine.ready()
         stopping.listening(listeners[0].socket.getsockname()[1])
         await stopping.wait()
         await _drain(server, accepting, stopping)

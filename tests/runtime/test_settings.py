@@ -89,6 +89,7 @@ def test_the_defaults_are_those_of_the_service() -> None:
         ("VSTACK_CACHE_MAX_BYTES", "64KiB", "cache_max_bytes", 65_536),
         ("VSTACK_CACHE_SCOPE", "key", "cache_scope", "key"),
         ("VSTACK_RATE_LIMIT_STORE", "memory", "rate_limit_store", "memory"),
+        ("VSTACK_RATE_LIMIT_STORE", "redis://:p@cache/1", "rate_limit_store", "redis://:p@cache/1"),
         ("VSTACK_STORE_FAILURE", "closed", "store_failure", "closed"),
         ("VSTACK_LLM", "offline", "llm", "offline"),
         ("VSTACK_LLM", "Anthropic", "llm", "anthropic"),
@@ -154,7 +155,10 @@ def test_limits(name: str, text: str, field: str, value: float) -> None:
         ("VSTACK_CACHE_CAPACITY", "0", "a whole number from 1"),
         ("VSTACK_CACHE_TTL_SECONDS", "soon", "at least 0.1, or none"),
         ("VSTACK_CACHE_SCOPE", "tenant", "global, key"),
-        ("VSTACK_RATE_LIMIT_STORE", "redis", "memory"),
+        ("VSTACK_RATE_LIMIT_STORE", "redis", "redis://[USER:PASSWORD@]HOST"),
+        ("VSTACK_RATE_LIMIT_STORE", "off", "memory"),
+        ("VSTACK_CACHE", "redis://a,b", "one host"),
+        ("VSTACK_CACHE", "rediss+sentinel://a:26379", "the name of the service"),
         ("VSTACK_STORE_FAILURE", "ajar", "open, closed"),
         ("VSTACK_LLM", "gemini", "auto, anthropic, openai, ollama, offline"),
         ("VSTACK_MODELS", ", ,", "names of models, separated by commas"),
@@ -173,7 +177,9 @@ def test_a_malformed_setting_stops_the_start_and_says_what_is_allowed(name: str,
 
 
 def test_a_refusal_shows_no_password_and_no_end_of_text() -> None:
-    assert "'redis://***@cache:6379'; allowed: off, memory" in str(refusal_of(VSTACK_CACHE="redis://u:p@ss@cache:6379"))
+    assert "'redis://***@cache:99999'; allowed: redis://" in str(refusal_of(VSTACK_CACHE="redis://u:p@ss@cache:99999"))
+    for mistyped in ("redis:/u:p@ss@cache", "u:p@ss@cache", "http://u:p@ss@cache"):
+        assert "p@ss" not in str(refusal_of(VSTACK_CACHE=mistyped))
     assert len(str(refusal_of(VSTACK_LLM="x" * 5000))) < 200
 
 

@@ -1,0 +1,41 @@
+"""Tasks that belong to no request: what a store keeps up (a connection, a lock) outlives whoever first asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+_log = structlog.get_logger("vstack")
+
+# The event loop itself holds tasks only weakly.
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def spawn(run: Callable[[], Awaitable[None]], name: str) -> None:
+    """Run something beside everything else, on the loop that runs now, until it ends or the loop does.
+
+    It carries no request's context, and nobody waits for it: an exception is logged.
+
+    Args:
+        run: What to run.
+        name: What the log calls it.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        trio.lowlevel.spawn_system_task(_guarded, run, name, name=name)
+        return
+    task = loop.create_task(_guarded(run, name), name=name, context=contextvars.Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _guarded(run: Callable[[], Awaitable[None]], name: str) -> None:
+    try:
+        await run()
+    except Exception:
+        _log.exception("a background task failed", task=name)

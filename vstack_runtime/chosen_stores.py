@@ -1,0 +1,140 @@
+"""The stores that the settings choose, and what is made of their failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from vstack_runtime.backends import (
+    CacheBackend,
+    FlightStore,
+    LocalCache,
+    LocalRateLimiter,
+    MemoryCache,
+    MemoryLimiter,
+    RateLimiter,
+    StoreAway,
+)
+from vstack_runtime.metrics import Metrics
+from vstack_runtime.settings import Settings, SettingsError
+from vstack_runtime.store_settings import is_redis
+
+_log = structlog.get_logger("vstack")
+
+S = TypeVar("S")
+
+LOG_SECONDS = 60.0
+
+
+class Trouble:
+    """What a store's failures come to: a gauge that says so, and a line in the log at most once a minute."""
+
+    def __init__(self, told: str, metrics: Metrics, role: str) -> None:
+        """
+        Args:
+            told: What the log says.
+            metrics: Has the gauge.
+            role: Which backend.
+        """
+        self._told = told
+        self._metrics = metrics
+        self._role = role
+        self._logged = float("-inf")
+        self._failures = 0
+
+    def met(self, error: Exception, now: float) -> None:
+        """The store has failed; ``now`` is in monotonic seconds."""
+        self._metrics.backend_up(self._role, up=False)
+        self._failures += 1
+        if isinstance(error, StoreAway) or now < self._logged + LOG_SECONDS:
+            return
+        # The traceback too: a store of somebody's own may have a bug, and this line is all that shows it.
+        _log.warning(self._told, failures=self._failures, exc_info=error)
+        self._logged, self._failures = now, 0
+
+    def over(self) -> None:
+        """The store has answered."""
+        self._metrics.backend_up(self._role, up=True)
+
+
+def choose_limiter(settings: Settings) -> RateLimiter | LocalRateLimiter | None:
+    """The limiter of ``VSTACK_RATE_LIMIT_STORE``; None where no quota is set.
+
+    Raises:
+        SettingsError: The library for that store is missing, or a file that its URL names cannot be used.
+    """
+    if not settings.rate_limit:
+        return None
+    if not is_redis(settings.rate_limit_store):
+        return MemoryLimiter(settings.rate_limit)
+
+    def made() -> RateLimiter:
+        from vstack_runtime.redis.limiter import RedisRateLimiter
+
+        return RedisRateLimiter(settings.rate_limit_store, settings.rate_limit)
+
+    return _made("VSTACK_RATE_LIMIT_STORE", made)
+
+
+def choose_cache(settings: Settings) -> CacheBackend | LocalCache | None:
+    """The cache of ``VSTACK_CACHE``; None where it is off.
+
+    Raises:
+        SettingsError: As for ``choose_limiter``.
+    """
+    if settings.cache == "memory":
+        return MemoryCache(settings.cache_capacity, settings.cache_max_bytes, settings.cache_ttl)
+    if not is_redis(settings.cache):
+        return None
+
+    def made() -> CacheBackend:
+        from vstack_runtime.redis.cache import RedisCache
+
+        return RedisCache(settings.cache, ttl=settings.cache_ttl)
+
+    return _made("VSTACK_CACHE", made)
+
+
+def choose_flights(settings: Settings) -> FlightStore | None:
+    """What ties the flights of replicas together: the Redis of ``VSTACK_CACHE``, if it is one.
+
+    Raises:
+        SettingsError: As for ``choose_limiter``.
+    """
+    if not is_redis(settings.cache):
+        return None
+
+    def made() -> FlightStore:
+        from vstack_runtime.redis.flights import RedisFlights
+
+        return RedisFlights(settings.cache)
+
+    return _made("VSTACK_CACHE", made)
+
+
+def _made(name: str, make: Callable[[], S]) -> S:
+    try:
+        return make()
+    except ImportError:
+        told = "a redis URL needs the library for Redis, which is not installed; pip install 'vstack[redis]' brings it"
+        raise SettingsError(name, None, told) from None
+    except OSError as fault:
+        told = f"a file of certificates that it names cannot be used ({fault.strerror or type(fault).__name__})"
+        raise SettingsError(name, None, told) from None
+
+
+def watched(store: Any, observer: Callable[[bool], None]) -> None:
+    """Have a store that knows whether it is up tell an observer; others are judged by their answers alone."""
+    watch = getattr(store, "watch", None)
+    if watch is not None:
+        watch(observer)
+
+
+def described(store: Any) -> str:
+    """A store in the words of ``/readyz?verbose``."""
+    if store is None:
+        return "off"
+    name = type(store).__name__
+    return f"{name}, away" if getattr(store, "up", None) is False else name

@@ -1,0 +1,173 @@
+"""What stands between a request and Redis: a deadline for each call, a breaker, and a line in the log now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import structlog
+
+from vstack_proto.resilience import Admission, Breaker
+from vstack_runtime.backends import StoreAway
+from vstack_runtime.background import spawn
+from vstack_runtime.redis.client import ANSWER_SECONDS, Client, Job, Link
+from vstack_runtime.store_settings import RedisAddress, parse_address
+
+_log = structlog.get_logger("vstack")
+
+T = TypeVar("T")
+
+# One call; a healthy Redis in the same network answers within a millisecond.
+DEADLINE_SECONDS = 0.05
+# Between probes of a Redis that is away.
+PROBE_SECONDS = 1.0
+LOG_SECONDS = 60.0
+
+Observer = Callable[[bool], None]
+
+
+def default_breaker() -> Breaker:
+    """Opens at five failures in a row, or when half of the calls of ten seconds have failed."""
+    return Breaker(window=10, streak=5, cool_down=PROBE_SECONDS)
+
+
+class RedisStore:
+    """What every store in Redis is built on.
+
+    A call that fails, or that is not answered in time, raises ``StoreAway``. When most of them do, the breaker opens:
+    calls fail at once, and a probe in the background finds out when Redis is back. No request waits for a probe.
+
+    Attributes:
+        role: What the store is for, as metrics and logs have it.
+        up: Whether the last call was answered.
+    """
+
+    role = "store"
+
+    def __init__(
+        self, url: str | RedisAddress, *, deadline: float = DEADLINE_SECONDS, breaker: Breaker | None = None
+    ) -> None:
+        """
+        Args:
+            url: Where Redis is, in one of the forms of ``address.ALLOWED``.
+            deadline: Seconds that a call may take; those in which this process itself was busy do not count.
+            breaker: When to stop asking, by default ``default_breaker()``.
+
+        Raises:
+            ValueError: The URL is none.
+        """
+        self.address = parse_address(url) if isinstance(url, str) else url
+        self.up: bool | None = None
+        self._link = Link(self.address)
+        self._deadline = deadline
+        self._breaker = breaker or default_breaker()
+        self._observers: list[Observer] = []
+        self._logged = float("-inf")
+        self._told_away = self._probing = False
+        self._failures = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to connect, so that the first request need not."""
+        self._closed = False
+        self._link.start()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._closed = True
+        await self._link.aclose()
+
+    def watch(self, observer: Observer) -> None:
+        """Tell an observer from now on whether Redis answers."""
+        self._observers.append(observer)
+
+    def key(self, kind: str, tag: str) -> str:
+        """The name of a key; all of one tag lie on one node of a cluster."""
+        return f"{self.address.prefix}:{kind}:{{{tag}}}"
+
+    async def call(self, job: Job[T]) -> T:
+        """Have a job done with a client of Redis.
+
+        Raises:
+            StoreAway: It failed, was not answered in time, or was not even tried.
+        """
+        breaker = self._breaker
+        if breaker.state != "closed":
+            raise StoreAway(f"{self.role}: calls to Redis are suspended, since most of them failed")
+        admission = breaker.admit(anyio.current_time())
+        assert admission is not None
+        try:
+            result = await self._link.run(job, self._deadline)
+        except Exception as error:
+            self._failed(error)
+            raise StoreAway(f"{self.role}: {_told(error)}") from error
+        breaker.settle(admission, anyio.current_time(), ok=True)
+        self._tell(up=True)
+        return result
+
+    def _failed(self, error: Exception) -> None:
+        now = anyio.current_time()
+        was = self._breaker.state
+        self._breaker.settle("call", now, ok=False)
+        self._failures += 1
+        self._tell(up=False)
+        if now >= self._logged + LOG_SECONDS:
+            _log.warning(
+                "redis is away", store=self.role, redis=repr(self.address), error=_told(error), failures=self._failures
+            )
+            self._logged, self._failures, self._told_away = now, 0, True
+        if was == "closed" and self._breaker.state == "open":
+            self.opened()
+        if not self._probing:
+            self._probing = True
+            spawn(self._recover, f"redis probe of {self.role}")
+
+    def opened(self) -> None:
+        """The breaker has opened."""
+
+    def _tell(self, *, up: bool) -> None:
+        if up != self.up:
+            self.up = up
+            for observer in self._observers:
+                observer(up)
+            if up and self._told_away:
+                self._told_away = False
+                _log.info("redis is back", store=self.role, redis=repr(self.address))
+
+    async def _recover(self) -> None:
+        """Probe until Redis is back, whether anybody asks or not."""
+        try:
+            while not (self._closed or self.up):
+                await anyio.sleep(PROBE_SECONDS)
+                admission = self._breaker.admit(anyio.current_time())
+                if admission is not None:
+                    await self._try(admission)
+        finally:
+            self._probing = False
+
+    async def _try(self, admission: Admission) -> None:
+        ok = False
+        try:
+            if admission == "probe":
+                # With a client that knows nothing of what was: the old connection may be a dead end.
+                self._link.renew()
+            # The first one may have to connect; the second one must be as quick as any call.
+            await self._link.run(self._probe, ANSWER_SECONDS)
+            await self._link.run(self._probe, self._deadline)
+            ok = True
+        except Exception as error:
+            _log.debug("redis probe failed", store=self.role, error=_told(error))
+        finally:
+            self._breaker.settle(admission, anyio.current_time(), ok)
+        if ok:
+            self._tell(up=True)
+
+    async def _probe(self, client: Client) -> None:
+        # A write: a replica, a full disk and a full memory still answer reads.
+        await client.set(self.key("probe", self.role), b"1", px=60_000)
+
+
+def _told(error: BaseException) -> str:
+    """An error in a few words; what Redis says holds no password."""
+    return f"{type(error).__name__}: {error}"[:200]
