@@ -210,8 +210,8 @@ class Performer:
 
     async def _entry_elsewhere(self, key: str) -> CacheEntry | None:
         """What a cache elsewhere holds; one that fails holds nothing."""
-        cache = self.engine.cache
-        if cache is None or isinstance(cache, LocalCache):
+        cache = cast("CacheBackend | None", None if self._cache else self.engine.cache)
+        if cache is None:
             return None
         try:
             entry = await cache.get(key)

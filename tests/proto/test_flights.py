@@ -13,6 +13,7 @@ def test_one_leads_and_the_others_hear_of_it() -> None:
     assert [flights.join("k", name) for name in "abc"] == ["leads", "follows", "follows"]
     assert flights.join("other", "a") == "leads"
     assert len(flights) == 2
+    assert [flights.leader(key) for key in ("k", "other", "none")] == ["a", "a", None]
     assert flights.land("k", "a") == ["b", "c"]
     assert len(flights) == 1
     assert flights.join("k", "d") == "leads"

@@ -130,6 +130,18 @@ def test_nineteen_calls_are_too_few_and_less_than_half_is_not_enough() -> None:
     assert state_of(breaker) == "closed"
 
 
+def test_failures_in_a_row_open_it_however_much_went_well_before() -> None:
+    breaker = Breaker(streak=3)
+    settled(breaker, AT, *[True] * 1000, False, False, True, False, False, None)
+    assert state_of(breaker) == "closed"
+    settled(breaker, AT, False)
+    assert state_of(breaker) == "open"
+    # Once it has closed again, the row begins anew.
+    breaker.settle("probe", AT + 10, ok=True)
+    settled(breaker, AT + 10, False, False)
+    assert state_of(breaker) == "closed"
+
+
 def test_what_lies_more_than_thirty_seconds_back_is_forgotten() -> None:
     breaker = Breaker()
     settled(breaker, AT, *[False] * 19)

@@ -221,7 +221,8 @@ def test_a_cache_elsewhere_is_awaited_and_its_aliases_are_kept_here(later: Later
 
 def test_a_cache_that_is_away_is_one_that_holds_nothing(later: Later, logged: list[Any]) -> None:
     one = performer(cache=RemoteCache(OSError("away")))
-    assert later(one, LookUpCache(2, "key-1", "alias-1", MEANING)) == CacheAnswered(at=NOW, ticket=2)
+    missed = CacheAnswered(at=NOW, ticket=2, alias=MEANING)
+    assert later(one, LookUpCache(2, "key-1", "alias-1", MEANING)) == missed
     assert later(one, StoreCache("key-1", ENTRY, "alias-1", MEANING)) is None
     assert now(one, LookUpCache(3, None, "alias-1")) == CacheAnswered(at=NOW, ticket=3)
     assert stands(one, "vstack_backend_up", backend="cache") == 0

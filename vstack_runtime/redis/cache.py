@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from vstack_proto.resilience import Breaker
 from vstack_proto.values import CacheEntry
 from vstack_runtime.redis.client import Client
-from vstack_runtime.redis.guard import DEADLINE_SECONDS, RedisStore
+from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.store_settings import RedisAddress
 
 # Where no lifetime is set: everything in Redis expires, so that what nobody asks for any more goes by itself.
@@ -27,15 +26,14 @@ class RedisCache(RedisStore):
         url: str | RedisAddress,
         *,
         ttl: float | None = None,
-        deadline: float = DEADLINE_SECONDS,
-        breaker: Breaker | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         """
         Args:
-            url, deadline, breaker: As for ``RedisStore``.
+            url, patience: As for ``RedisStore``.
             ttl: Seconds that an entry is kept, by default a week.
         """
-        super().__init__(url, deadline=deadline, breaker=breaker)
+        super().__init__(url, patience=patience)
         self._ttl = max(1, round((ttl or DEFAULT_TTL) * 1000))
 
     async def get(self, key: str) -> CacheEntry | None:

@@ -8,11 +8,9 @@ import anyio
 import msgspec
 import structlog
 
-from vstack_proto.resilience import Breaker
 from vstack_proto.values import Landing
 from vstack_runtime.background import spawn
-from vstack_runtime.redis.client import Link
-from vstack_runtime.redis.guard import DEADLINE_SECONDS, RedisStore
+from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
 from vstack_runtime.store_settings import RedisAddress
 
@@ -66,17 +64,15 @@ class RedisFlights(RedisStore):
         self,
         url: str | RedisAddress,
         *,
-        deadline: float = DEADLINE_SECONDS,
-        breaker: Breaker | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
         lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         """
         Args:
-            url, deadline, breaker: As for ``RedisStore``.
+            url, patience: As for ``RedisStore``.
             lock_seconds: After how long a leader that is not heard of is replaced.
         """
-        super().__init__(url, deadline=deadline, breaker=breaker)
-        self._link = Link(self.address, connections=2)
+        super().__init__(url, patience=patience, connections=2)
         self._lock_seconds = lock_seconds
         self._lock_ms = round(lock_seconds * 1000)
         self._channel = f"{self.address.prefix}:landed"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import anyio
+import msgspec
 import structlog
 
 from vstack_proto.resilience import Admission, Breaker
@@ -18,18 +19,25 @@ _log = structlog.get_logger("vstack")
 
 T = TypeVar("T")
 
-# One call; a healthy Redis in the same network answers within a millisecond.
-DEADLINE_SECONDS = 0.05
-# Between probes of a Redis that is away.
-PROBE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long Redis is waited for.
+
+    Attributes:
+        deadline: Seconds that a call may take; those in which this process itself was busy do not count. A healthy
+            Redis in the same network answers within a millisecond.
+        streak: Failures in a row at which the breaker opens; half of at least 20 calls in ten seconds open it too.
+        probe: Seconds between two looks at a Redis that is away.
+    """
+
+    deadline: float = 0.05
+    streak: int = 5
+    probe: float = 1.0
+
+
 Observer = Callable[[bool], None]
-
-
-def default_breaker() -> Breaker:
-    """Opens at five failures in a row, or when half of the calls of ten seconds have failed."""
-    return Breaker(window=10, streak=5, cool_down=PROBE_SECONDS)
 
 
 class RedisStore:
@@ -45,23 +53,22 @@ class RedisStore:
 
     role = "store"
 
-    def __init__(
-        self, url: str | RedisAddress, *, deadline: float = DEADLINE_SECONDS, breaker: Breaker | None = None
-    ) -> None:
+    def __init__(self, url: str | RedisAddress, *, patience: Patience = Patience(), connections: int = 1) -> None:  # noqa: B008 - frozen
         """
         Args:
-            url: Where Redis is, in one of the forms of ``address.ALLOWED``.
-            deadline: Seconds that a call may take; those in which this process itself was busy do not count.
-            breaker: When to stop asking, by default ``default_breaker()``.
+            url: Where Redis is, in one of the forms of ``vstack_runtime.store_settings.ALLOWED``.
+            patience: How long it is waited for.
+            connections: To each server.
 
         Raises:
             ValueError: The URL is none.
+            OSError: A file of certificates that it names cannot be used.
         """
         self.address = parse_address(url) if isinstance(url, str) else url
         self.up: bool | None = None
-        self._link = Link(self.address)
-        self._deadline = deadline
-        self._breaker = breaker or default_breaker()
+        self._link = Link(self.address, connections)
+        self._patience = patience
+        self._breaker = Breaker(window=10, streak=patience.streak, cool_down=patience.probe)
         self._observers: list[Observer] = []
         self._logged = float("-inf")
         self._told_away = self._probing = False
@@ -98,7 +105,7 @@ class RedisStore:
         admission = breaker.admit(anyio.current_time())
         assert admission is not None
         try:
-            result = await self._link.run(job, self._deadline)
+            result = await self._link.run(job, self._patience.deadline)
         except Exception as error:
             self._failed(error)
             raise StoreAway(f"{self.role}: {_told(error)}") from error
@@ -139,7 +146,7 @@ class RedisStore:
         """Probe until Redis is back, whether anybody asks or not."""
         try:
             while not (self._closed or self.up):
-                await anyio.sleep(PROBE_SECONDS)
+                await anyio.sleep(self._patience.probe)
                 admission = self._breaker.admit(anyio.current_time())
                 if admission is not None:
                     await self._try(admission)
@@ -154,7 +161,7 @@ class RedisStore:
                 self._link.renew()
             # The first one may have to connect; the second one must be as quick as any call.
             await self._link.run(self._probe, ANSWER_SECONDS)
-            await self._link.run(self._probe, self._deadline)
+            await self._link.run(self._probe, self._patience.deadline)
             ok = True
         except Exception as error:
             _log.debug("redis probe failed", store=self.role, error=_told(error))

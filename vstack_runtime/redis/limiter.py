@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from vstack_proto.quota import Decision, Window
-from vstack_proto.resilience import Breaker
-from vstack_runtime.redis.guard import DEADLINE_SECONDS, RedisStore
+from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
 from vstack_runtime.store_settings import RedisAddress
 
@@ -56,15 +55,14 @@ class RedisRateLimiter(RedisStore):
         url: str | RedisAddress,
         windows: tuple[Window, ...],
         *,
-        deadline: float = DEADLINE_SECONDS,
-        breaker: Breaker | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         """
         Args:
-            url, deadline, breaker: As for ``RedisStore``.
+            url, patience: As for ``RedisStore``.
             windows: All of them must admit; at least one.
         """
-        super().__init__(url, deadline=deadline, breaker=breaker)
+        super().__init__(url, patience=patience)
         if not windows:
             raise ValueError("a quota has at least one window")
         self._windows = windows
