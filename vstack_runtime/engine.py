@@ -131,8 +131,6 @@ class Engine:
         more = installed_routes() if contributed is None else contributed
         self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
-        for role, store in (("quota", self.limiter), ("cache", self.cache), ("flights", self.flights)):
-            watched(store, functools.partial(self.metrics.backend_up, role))
         self.key_file = settings.key_file
         self._keys = settings.keys
         self.status: Status = "warming"
@@ -164,6 +162,8 @@ class Engine:
         )
         if isinstance(self.provider, GuardedProvider):
             self.provider.watch(metrics)
+        for role, store in (("quota", self.limiter), ("cache", self.cache), ("flights", self.flights)):
+            watched(store, functools.partial(metrics.backend_up, role))
         return metrics
 
     def _policy(self) -> Policy:
