@@ -118,11 +118,8 @@ class Engine:
         """
         self.settings = settings
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
-        self.limiter = limiter
-        self.cache = cache
-        self.flights = flights
-        self.learnings = learnings
-        self.telemetry = telemetry
+        self.limiter, self.cache, self.flights = limiter, cache, flights
+        self.learnings, self.telemetry = learnings, telemetry
         self._choose_stores(settings)
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
