@@ -27,7 +27,8 @@ from vstack_proto.patterns.feedback_triggers_passes import (
     TriggerFinding,
     TriggersAnswer,
 )
-from vstack_proto.patterns.talk import Fate, Happening
+from vstack_proto.patterns.talk import Happening
+from vstack_proto.patterns.tested import Fate
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 Said = tuple[Any, str]

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from vstack_proto.patterns import talk
 from vstack_proto.patterns.common import Case, Evidence, Reading, Signal, Step
-from vstack_proto.patterns.signs import Judged
 
 
 def case_of(*said: tuple[str, str], signals: tuple[Signal, ...] = ()) -> Case[Any]:
@@ -47,48 +46,6 @@ def test_events_stand_once() -> None:
     said = [talk.Happening(kind, step, "c", quote) for kind, step, quote in told]
     assert talk.counted(case, said) == {"a": 2, "b": 1}
     assert case.grounding.dropped == 2
-
-
-@pytest.mark.parametrize(
-    ("kind", "quote", "met_step", "met_quote", "stands"),
-    [
-        ("lost", "please check", None, "", True),
-        ("met", "please check", 1, "I checked", True),
-        ("met", "please check", 1, "not said", False),
-        ("met", "please check", None, "", False),
-        ("met", "please check", 0, "please", False),
-        ("met", "not said", 1, "I checked", False),
-    ],
-)
-def test_what_was_met_names_the_later_words_that_met_it(
-    kind: str, quote: str, met_step: int | None, met_quote: str, stands: bool
-) -> None:
-    case = case_of(("user", "please check"), ("agent", "I checked it twice"))
-    fate = talk.Fate(kind, 0, quote, met_step, met_quote)
-    assert talk.followed(case, [fate, fate], ("met",)) == (((kind, 0, "please check"),) if stands else ())
-
-
-JUDGED = {"a": Judged(0.6, "Seen.", ()), "b": Judged(0.4, "Seen.", ())}
-
-
-@pytest.mark.parametrize(
-    ("label", "score", "quote", "left", "proofs"),
-    [
-        ("a", 0.2, "I checked", {"a": 0.2, "b": 0.4}, 1),
-        ("a", 0.8, "I checked", {"a": 0.6, "b": 0.4}, 0),
-        ("b", 0.0, "not said", {"a": 0.6, "b": 0.4}, 0),
-    ],
-)
-def test_an_objection_that_stands_lowers_a_score_and_never_raises_one(
-    label: str, score: float, quote: str, left: dict[str, float], proofs: int
-) -> None:
-    case = case_of(("agent", "I checked it twice"))
-    objection = talk.Objection(label, score, "It was checked.", (Evidence("c", (0,), quote),))
-    told, against = talk.contested(case, JUDGED, [objection])
-    assert {name: one.score for name, one in told.items()} == left
-    assert len(against) == proofs
-    assert [name for name, one in told.items() if "Against it: It was checked." in one.explanation] == ["a"] * proofs
-    assert case.grounding.cited == 1
 
 
 def test_a_look_aside_counts_nothing() -> None:

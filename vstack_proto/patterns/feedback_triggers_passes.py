@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import signs, talk, tested
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
@@ -114,7 +114,7 @@ MET = ("taken_up", "refused_for_a_reason")
 class PointsAnswer(Answer, frozen=True):
     """What became of each point of the feedback."""
 
-    points: tuple[talk.Fate[Became], ...]
+    points: tuple[tested.Fate[Became], ...]
 
 
 def given(case: Case[Any], answers: Answers) -> bool:
@@ -124,7 +124,7 @@ def given(case: Case[Any], answers: Answers) -> bool:
 
 def points_of(case: Case[Any], answers: Answers) -> tuple[tuple[Became, int, str], ...]:
     """The points of feedback that stand: what became of each, its step and its words."""
-    told = talk.followed(case, answers["points"].points, MET) if "points" in answers else ()
+    told = tested.followed(case, answers["points"].points, MET) if "points" in answers else ()
     return tuple(one for one in told if case.reading.steps[one[1]].kind == "feedback")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns import common, signs, talk
+from vstack_proto.patterns import common, signs, talk, tested
 from vstack_proto.patterns import glaser_conversation_passes as passes
 from vstack_proto.patterns import glaser_conversation_signs as rules
 from vstack_proto.patterns import glaser_conversation_texts as texts
@@ -195,7 +195,9 @@ def conclude(case: Case[ConversationTrace], answers: Answers) -> SteeringDetecti
     answer = answers["states"]
     told = talk.heard(case, findings(answers), LABEL_OF, states_of(case), floor=0.1)
     effects = passes.effects_of(case, answers)
-    felt = passes.borne({state: one.score for state, one in told.items()}, [effect for effect, _, _ in effects])
+    felt = tested.borne(
+        {state: one.score for state, one in told.items()}, [effect for effect, _, _ in effects], passes.SHOWN_BY
+    )
     told = {state: msgspec.structs.replace(one, score=felt[state]) for state, one in told.items()}
     # Triggers are words for what is quoted: without a quotation that stands there is nothing to name.
     named = {state: [name for one in answer.states if one.state == state for name in one.triggers] for state in STATES}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns import common, talk
+from vstack_proto.patterns import common, talk, tested
 from vstack_proto.patterns.common import Answer, Answers, Case, Evidence, Mode, Pass, Share
 from vstack_proto.patterns.glaser_conversation_texts import Kind, Level, State
 
@@ -135,14 +135,6 @@ def effects_of(case: Case[Any], answers: Answers) -> tuple[tuple[Effect, int, st
     return tuple(one for one in told if case.reading.steps[one[1]].kind in LISTENERS)
 
 
-def borne(scores: Mapping[str, float], effects: Sequence[Effect]) -> dict[str, float]:
-    """Half of a state is in the words and half in what they did; where no answer is listed, the words stand alone."""
-    if not effects:
-        return dict(scores)
-    shares = {state: effects.count(shown) / len(effects) for state, shown in SHOWN_BY.items()}
-    return {state: round(score * (1 + shares.get(state, 1.0)) / 2, 4) for state, score in scores.items()}
-
-
 def findings(answers: Answers) -> list[talk.Finding]:
     """What the model found of each state."""
     return [(one.state, one.score, one.explanation, one.evidence) for one in answers["states"].states]
@@ -151,7 +143,7 @@ def findings(answers: Answers) -> list[talk.Finding]:
 def as_told(case: Case[Any], answers: Answers) -> dict[str, float]:
     """The scores between passes, before their quotations are looked up."""
     effects = [effect for effect, _, _ in effects_of(case.aside(), answers)]
-    return borne(talk.highest(findings(answers), STATES), effects)
+    return tested.borne(talk.highest(findings(answers), STATES), effects, SHOWN_BY)
 
 
 SCORING = Pass("states", StatesAnswer, lambda case, answers: ASK_STATES)
