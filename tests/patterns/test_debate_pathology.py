@@ -12,20 +12,18 @@ from hypothesis import strategies as st
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns.common import MODES, Evidence, Mode
 from vstack_proto.patterns.debate_pathology import PATTERN, MultiAgentDebateTrace
-from vstack_proto.patterns.debate_pathology_texts import (
+from vstack_proto.patterns.debate_pathology_passes import (
     AuditAnswer,
     DebateAnswer,
     DebateIntervention,
-    DebateMessage,
     Finding,
+    FlipsAnswer,
     QuickAnswer,
     RemedyAnswer,
-    convergence_round,
-    diversity,
-    profile_of,
-    quality_of,
-    rounds_of,
 )
+from vstack_proto.patterns.debate_pathology_signs import DebateMessage, convergence_round, diversity, rounds_of
+from vstack_proto.patterns.debate_pathology_texts import profile_of, quality_of
+from vstack_proto.patterns.tested import Fate
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 M = DebateMessage
@@ -169,6 +167,15 @@ COMPOSED = DebateIntervention(
 )
 
 
+def moved(kind: Any, step: int, quote: str, met_step: int = 3, met: str = "If all of you want it") -> Fate[Any]:
+    return Fate(kind, step, quote, met_step, met)
+
+
+BY_NUMBERS = moved("numbers", 2, "get on board")
+# Words that stand nowhere move nobody, and neither do words that come after.
+NOWHERE, BACKWARDS = moved("argument", 2, "because of the cost"), moved("argument", 4, "Then we rewrite")
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     case = kit.case_of(PATTERN, COLLAPSED, mode)
@@ -182,6 +189,7 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
         answers["audit"] = AuditAnswer(
             "bob moved last.", "It was calm.", (Evidence("ends it", (4,), "Then we rewrite"),)
         )
+        answers["flips"] = FlipsAnswer((BY_NUMBERS, NOWHERE, BACKWARDS))
     assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     assert case.grounding.cited == 0
     found = PATTERN.conclude(case, answers)
@@ -195,7 +203,28 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     assert ("Then we rewrite" in [item.quote for item in found.evidence]) is (mode == "forensic")
     assert found.pathologies[0].evidence_quotes == ("If all of you want it",)
     assert found.pathologies[0].severity == "high"
-    assert case.grounding.dropped == 1
+    assert case.grounding.dropped == (2 if mode == "forensic" else 1)
+    if mode == "forensic":
+        assert found.convergence_audit is not None
+        assert "What moved members: numbers 1." in found.convergence_audit.explanation
+        assert any("by numbers and not by argument" in item.claim for item in found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("flips", "score"),
+    [
+        ((), 0.9),
+        ((BY_NUMBERS,), 0.9),
+        ((moved("argument", 1, "a rewrite gains nothing"),), 0.45),
+        ((BY_NUMBERS, moved("argument", 1, "a rewrite gains nothing")), 0.675),
+        ((moved("tone", 2, "cowardly"),), 0.45),
+        ((NOWHERE, BACKWARDS), 0.9),
+    ],
+)
+def test_half_of_a_pathology_is_what_moved_the_members(flips: tuple[Fate[Any], ...], score: float) -> None:
+    case = kit.case_of(PATTERN, COLLAPSED, "forensic")
+    answers = {"debate": DebateAnswer((GOOD,)), "flips": FlipsAnswer(flips)}
+    assert PATTERN.conclude(case, answers).pathology_scores["groupthink"] == score
 
 
 def test_where_nothing_was_found_nothing_is_asked_or_proposed() -> None:

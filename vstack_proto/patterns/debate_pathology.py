@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import debate_pathology_passes as passes
+from vstack_proto.patterns import debate_pathology_signs as rules
 from vstack_proto.patterns import debate_pathology_texts as texts
 from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
@@ -19,8 +19,8 @@ from vstack_proto.patterns.common import (
     Case,
     Count,
     Detection,
+    Evidence,
     Fault,
-    Pass,
     Pattern,
     Reading,
     Severity,
@@ -31,12 +31,9 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.debate_pathology_texts import (
-    PATHOLOGIES,
-    DebateIntervention,
-    DebateMessage,
-    convergence_round,
-)
+from vstack_proto.patterns.debate_pathology_passes import MODE_OF, DebateIntervention
+from vstack_proto.patterns.debate_pathology_signs import DebateMessage, convergence_round, flips, one_voice, shift
+from vstack_proto.patterns.debate_pathology_texts import PATHOLOGIES
 from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
@@ -47,8 +44,6 @@ SOURCES = (
     Source("Page, S. E.", "2007", "The Difference"),
     Source("Kahneman, D.", "2011", "Thinking, Fast and Slow"),
 )
-
-MODE_OF = {mode: label for (label, _), mode in texts.ATTACH.items()}
 
 
 class MultiAgentDebateTrace(msgspec.Struct, frozen=True):
@@ -92,7 +87,7 @@ class ToneCascadeAudit(msgspec.Struct, frozen=True):
     heated_turn_count: Count = 0
     calm_turn_count: Count = 0
     tone_flip_count: Count = 0
-    dominant_tone: texts.Tone = "unknown"
+    dominant_tone: rules.Tone = "unknown"
     cascade_strength: Share = 0.0
     explanation: str = ""
 
@@ -189,93 +184,19 @@ def preconditions(trace: MultiAgentDebateTrace) -> Iterable[Fault]:
 
 def signals(trace: MultiAgentDebateTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: flips without a reason, one voice from the start, growing numbers, caught tones, words."""
-    tones = [texts.tone_of(message) for message in trace.messages]
-    found = [*signs.find(reading, texts.RULES), *_flips(trace), *_one_voice(trace), *_shift(trace)]
-    for number, source, mode, was_calm in texts.caught(trace.messages, tones):
+    tones = [rules.tone_of(message) for message in trace.messages]
+    found = [
+        *signs.find(reading, rules.RULES),
+        *flips(trace.messages),
+        *one_voice(trace.messages),
+        *shift(trace.messages),
+    ]
+    for number, source, mode, was_calm in rules.caught(trace.messages, tones):
         message = trace.messages[number]
         weight = 0.2 if message.emotional_tone == "unknown" else 0.4 if was_calm else 0.25
         claim = f"{message.from_agent} turns {tones[number]} right after step {source}, which was {tones[source]}"
         found.append(Signal(mode, claim, (number,), signs.first_line(message.content), weight))
     return signs.strongest(signal for signal in found if signal.quote)
-
-
-def _flips(trace: MultiAgentDebateTrace) -> Iterator[Signal]:
-    held: dict[str, str] = {}
-    holders = Counter[str]()
-    for stated in texts.rounds_of(trace.messages).values():
-        for number, agent, position in stated:
-            content, before = trace.messages[number].content, held.get(agent)
-            if before not in (None, position) and holders[position] and not texts.REASON.search(content):
-                claim = f"{agent} takes over the others' position and gives no reason"
-                yield Signal("premature_convergence", claim, (number,), signs.first_line(content), 0.3)
-            if before is not None:
-                holders[before] -= 1
-            holders[position] += 1
-            held[agent] = position
-
-
-def _one_voice(trace: MultiAgentDebateTrace) -> Iterator[Signal]:
-    """Three or more that never held another view and never objected: nothing was debated."""
-    first = next(iter(texts.rounds_of(trace.messages).values()), [])
-    stated = {position for one in texts.rounds_of(trace.messages).values() for _, _, position in one}
-    if len({agent for _, agent, _ in first}) < 3 or len(stated) > 1:
-        return
-    if not any(texts.OBJECTION.search(message.content) for message in trace.messages):
-        number, agent, _ = first[-1]
-        quote = signs.first_line(trace.messages[number].content)
-        claim = f"{agent} says what all say from the first round on; no message objects or weighs another option"
-        yield Signal("illusion_of_unanimity", claim, (number,), quote, 0.3)
-        yield Signal("homogeneous_seeds", "All agents start from the same position", (number,), quote, 0.3)
-
-
-def _shift(trace: MultiAgentDebateTrace) -> Iterator[Signal]:
-    """Stoner's finding in numbers: the mean moves one way, beyond where any member began."""
-    rounds = []
-    for stated in texts.rounds_of(trace.messages).values():
-        figures = [(float(match.group()), number) for number, _, told in stated if (match := FIGURE.search(told))]
-        if len(figures) > 1:
-            rounds.append(figures)
-    if len(rounds) < 2:
-        return
-    means = [sum(figure for figure, _ in figures) / len(figures) for figures in rounds]
-    low, high = min(rounds[0])[0], max(rounds[0])[0]
-    grows = all(b >= a for a, b in itertools.pairwise(means)) and means[-1] > high
-    falls = all(b <= a for a, b in itertools.pairwise(means)) and means[-1] < low
-    if grows or falls:
-        _, number = max(rounds[-1]) if grows else min(rounds[-1])
-        argued = any(texts.REASON.search(trace.messages[n].content) for figures in rounds[1:] for _, n in figures)
-        claim = f"The mean ends at {means[-1]:g}, outside the range of {low:g} to {high:g} where the members began"
-        quote = signs.first_line(trace.messages[number].content)
-        yield Signal("risky_shift", claim, (number,), quote, 0.25 if argued else 0.6)
-
-
-FIGURE = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
-
-
-def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    judged = _judged(case.aside(), answers)
-    return {label: one.score for label, one in judged.items()}
-
-
-def ask_changes(case: Case[Any], answers: Answers) -> str:
-    """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
-
-
-def is_ill(case: Case[Any], answers: Answers) -> bool:
-    """Where no pathology was observed there is nothing to change."""
-    return signs.leading(_scores(case, answers)) != "none-observed"
-
-
-READ = Pass("debate", texts.DebateAnswer, lambda case, answers: texts.TASK)
-CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_ill)
-
-
-def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
-    answer: texts.DebateAnswer | None = answers.get("debate")
-    found = [(f.pathology, f.score, f.explanation, f.evidence) for f in answer.pathologies] if answer else None
-    return signs.judge_all(case, MODE_OF, PATHOLOGIES, found)
 
 
 def assess_offline(case: Case[MultiAgentDebateTrace]) -> DebatePathologyDetection:
@@ -284,21 +205,23 @@ def assess_offline(case: Case[MultiAgentDebateTrace]) -> DebatePathologyDetectio
 
 
 def conclude(case: Case[MultiAgentDebateTrace], answers: Answers) -> DebatePathologyDetection:
-    """Scores as far as quotations bear them out; rounds, texts.diversity, counts and labels are computed."""
-    trace, judged = case.trace, _judged(case, answers)
+    """Scores as far as quotations bear them out; rounds, rules.diversity, counts and labels are computed."""
+    trace, judged, moved = case.trace, passes.judged_of(case, answers), passes.flips_of(case, answers)
     scores = {label: one.score for label, one in judged.items()}
     converged, quality = convergence_round(trace.agents, trace.messages), texts.quality_of(max(scores.values()))
     profile = texts.profile_of(scores, quality, converged)
-    audit: texts.AuditAnswer | None = answers.get("audit")
+    audit: passes.AuditAnswer | None = answers.get("audit")
     shown = [label for label in PATHOLOGIES if scores[label] >= signs.SHOWS]
     # Without a model the proofs are the signals already.
     seen = [signal for signal in case.signals if MODE_OF[signal.name] in shown] if "debate" in answers else []
     proofs = [proof for label in shown for proof in judged[label].proofs]
-    evidence = signs.each_once([*proofs, *(case.ground(audit.evidence) if audit else ()), *signs.proofs(case, seen)])
+    evidence = signs.each_once(
+        [*proofs, *(case.ground(audit.evidence) if audit else ()), *signs.proofs(case, seen), *_movers(moved)]
+    )
     interventions = _interventions(case, answers, scores, profile)
     sure = signs.confidence(case.signals, len(trace.messages))
     if "debate" in answers:
-        sure = min(0.9, sure + 0.1 + 0.02 * len(proofs))
+        sure = min(0.9, sure + 0.1 + 0.02 * (len(proofs) + len(moved)))
     payload = {"pathology_scores": scores, "convergence_round": converged}
     return DebatePathologyDetection(
         dominant_pathology=cast("Any", signs.leading(scores)),
@@ -314,7 +237,7 @@ def conclude(case: Case[MultiAgentDebateTrace], answers: Answers) -> DebatePatho
         success=trace.success,
         severity=banded(max(scores.values()), signs.BANDS),
         profile_pattern=profile,
-        convergence_audit=_convergence(trace, converged, audit),
+        convergence_audit=_convergence(trace, converged, audit, moved),
         tone_cascade_audit=_tones(trace, audit),
         attached_playbooks=attach_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(one.target_pathology, one.intervention_type) for one in interventions]
@@ -333,13 +256,25 @@ def _interventions(
     return talk.proposed(answers, "debate", texts.COMPOSITION, profile, showing) or computed
 
 
+Moved = Sequence[tuple[passes.Mover, int, str]]
+
+
+def _movers(moved: Moved) -> Iterator[Evidence]:
+    for kind, step, quote in moved:
+        if kind in passes.SHOWN_BY.values():
+            yield Evidence(f"This moved another to its position, by {kind} and not by argument", (step,), quote)
+
+
 def _convergence(
-    trace: MultiAgentDebateTrace, converged: int | None, audit: texts.AuditAnswer | None
+    trace: MultiAgentDebateTrace, converged: int | None, audit: passes.AuditAnswer | None, moved: Moved
 ) -> ConvergenceAudit:
-    spread = {number: texts.diversity(stated) for number, stated in texts.rounds_of(trace.messages).items()}
+    spread = {number: rules.diversity(stated) for number, stated in rules.rounds_of(trace.messages).items()}
     told = audit.convergence.strip() if audit else ""
+    if moved:
+        counts = Counter(kind for kind, _, _ in moved)
+        told += f" What moved members: {', '.join(f'{kind} {count}' for kind, count in counts.items())}."
     if not spread:
-        return ConvergenceAudit(explanation=told or "No message states a position as a field.")
+        return ConvergenceAudit(explanation=told.strip() or "No message states a position as a field.")
     first, last = next(iter(spread.values())), [*spread.values()][-1]
     before = [one for number, one in spread.items() if converged is not None and number < converged]
     path = ", ".join(f"round {number}: {one:g}" for number, one in [*spread.items()][:20])
@@ -347,15 +282,15 @@ def _convergence(
     return ConvergenceAudit(first, last, converged, abrupt, f"{told} Diversity by {path}.".strip())
 
 
-def _tones(trace: MultiAgentDebateTrace, audit: texts.AuditAnswer | None) -> ToneCascadeAudit:
-    tones = [texts.tone_of(message) for message in trace.messages]
-    last: dict[str, texts.Tone] = {}
+def _tones(trace: MultiAgentDebateTrace, audit: passes.AuditAnswer | None) -> ToneCascadeAudit:
+    tones = [rules.tone_of(message) for message in trace.messages]
+    last: dict[str, rules.Tone] = {}
     flips, known = 0, Counter(tone for tone in tones if tone != "unknown")
     for message, tone in zip(trace.messages, tones, strict=True):
         if tone != "unknown":
             flips += last.get(message.from_agent, tone) != tone
             last[message.from_agent] = tone
-    catches = list(texts.caught(trace.messages, tones))
+    catches = list(rules.caught(trace.messages, tones))
     steps = ", ".join(f"{number} from {source}" for number, source, _, _ in catches[:20])
     told = audit.tone.strip() if audit else ""
     return ToneCascadeAudit(
@@ -382,11 +317,7 @@ PATTERN = Pattern(
     read=read,
     signals=signals,
     assess_offline=assess_offline,
-    passes={
-        "quick": (Pass("debate", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
-        "standard": (READ, CHANGES),
-        "forensic": (READ, Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT), CHANGES),
-    },
+    passes=passes.PASSES,
     conclude=conclude,
     playbooks=texts.PLAYBOOKS,
     attach=texts.ATTACH,

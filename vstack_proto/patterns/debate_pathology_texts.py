@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
-from vstack_proto.patterns.signs import Rule, leading, words
-from vstack_proto.trace import utc
+from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns.signs import leading
 
 Pathology = Literal["groupthink", "polarization", "contagion"]
 Kind = Literal[
@@ -38,25 +35,6 @@ changed it; a firm position with reasons; one emotional message that nobody catc
 one right answer. Page (2007): diversity helps where members hold different models, so unlike voices are no flaw.
 
 Evidence is the message where it happens: the flip, the pressed dissent, the step further out, the caught tone."""
-
-TASK = """\
-Score each of the three pathologies from 0 (no sign) to 1 (it decided the debate), one entry each, with evidence. \
-Below 0.2 nothing worth a reader's time was seen; 0.3 to 0.6 says that it bent the debate; above 0.6 that the \
-decision came from it and not from the arguments. Read the flips first: who changed position, after which message, \
-and is a reason given? Then ask of the decision: is it further out than where the members began? Then of the tone: \
-did a message take over the heat, worry or cheer of the one before it? In the explanation say what you saw and what \
-speaks against it. A failed outcome alone is no evidence."""
-ASK_CHANGES = """\
-Propose at most five changes, the most telling first, none where nothing is wrong, each for one pathology that the \
-debate shows. Say what to write into which agent's instructions, or what to change in rounds, votes, seeds or panel, \
-so that a reader could do it today; name the steps in the rationale."""
-ASK_REMEDY = "Found so far: {found}.\n\n"
-ASK_AUDIT = """\
-Two readings, each with evidence.
-
-convergence: which message moved the group, was what moved it an argument, and which objection was never answered?
-tone: who set it, who caught it, was a claim accepted for how it was said? Blunt and brief is not heated; urgent is \
-not anxious."""
 
 
 class DebatePlaybook(msgspec.Struct, frozen=True):
@@ -160,206 +138,10 @@ COMPOSITION = Composition(
 # --- Answers ----------------------------------------------------------------------------------------------------
 
 
-class DebateIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change of the debate."""
-
-    target_pathology: Pathology
-    intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
-
-
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How strongly one pathology shows."""
-
-    pathology: Pathology
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class DebateAnswer(Answer, frozen=True):
-    """The three pathologies, scored."""
-
-    pathologies: tuple[Finding, ...]
-
-
-class QuickAnswer(DebateAnswer, frozen=True):
-    """The same, with what to change."""
-
-    interventions: tuple[DebateIntervention, ...]
-
-
-class RemedyAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[DebateIntervention, ...]
-
-
-class AuditAnswer(Answer, frozen=True):
-    """How the positions met and how the tone went round."""
-
-    convergence: str
-    tone: str
-    evidence: tuple[Evidence, ...]
-
-
 # --- Words -------------------------------------------------------------------------------------------------------
-
-_NOT = r"(?<!not )(?<!n't )(?<!never )"
-# What a signal is named is the failure mode that it shows.
-RULES = (
-    Rule(
-        "illusion_of_unanimity", "{agent} takes the agreement of all for proof (illusion of unanimity)",
-        words(r"(?<!if )(?:everyone (?:serious|agrees|is on board)|we all agree)|nobody (?:disagrees|serious)"
-              r"|no ?body can disagree|no one (?:disagrees|could object)|can(?:no|')t possibly (?:fail|go wrong)"),
-        0.3,
-    ),
-    Rule(
-        "self_censorship", "{agent} gives way without being convinced (self-censorship)",
-        words(r"if (?:all of you|everyone|everybody|you all) (?:wants?|insists?|thinks? so)"
-              r"|i(?:'ll| will) go along"
-              r"|won't stand in the way|keep my (?:doubts|concerns) to myself|who am i to|not going to rock the boat"
-              r"|i had (?:my )?doubts,? but|against my better judge?ment|fine, have it your way"),
-        0.45,
-    ),
-    Rule(
-        "dissent_suppressed", "{agent} answers dissent by speaking of the dissenter (pressure on dissent)",
-        words(r"is (?:just )?(?:cowardly|being difficult|disloyal)|team player|get on board"
-              r"|stop (?:being (?:so )?negative|blocking|stalling)|don't be (?:so )?(?:difficult|negative)"
-              r"|you(?:'re| are) (?:just )?(?:blocking|stalling|afraid of change)|no time for (?:doubts|objections)"
-              r"|not the time for (?:doubts|objections|criticism)"),
-        0.45,
-    ),
-    Rule(
-        "premature_convergence", "{agent} closes the debate before alternatives are weighed",
-        words(_NOT + r"(?:no need to (?:discuss|debate|look at alternatives)|good, settled|let's not overthink"
-              r"|skip the (?:debate|discussion)|enough (?:debate|discussion))"),
-        0.3,
-    ),
-    Rule(
-        "risky_shift", "{agent} drops a safeguard as the group grows bolder (risky shift)",
-        words(_NOT + r"(?:no need for (?:a |any )?(?:pilot|rollback|backup|staging|review|tests?)|fortune favou?rs"
-              r"|skip (?:the )?(?:pilot|rollback|backup|staging|review|tests?)|worth any risk|risk is nothing)"),
-        0.35,
-    ),
-    Rule(
-        "extremity_runaway", "{agent} goes further than the one before (extremity)",
-        words(_NOT + r"(?:(?:go|going|goes|went) even further|not far enough|doubl(?:e|ing) down"
-              r"|go(?:ing)? all[- ]in|why stop (?:at|there)|even (?:bolder|more radical)|no half measures"
-              r"|nothing less than|under no circumstances (?:accept|agree)|will not move an inch)"),
-        0.35,
-    ),
-    Rule(
-        "irreversible_decision", "{agent} welcomes that there is no way back",
-        words(r"burn (?:the|our) (?:boats|ships|bridges)|no turning back|no way back is (?:needed|good)"), 0.35,
-    ),
-    Rule(
-        "tone_overrides_content", "{agent} speaks of tone or person instead of the claim",
-        words(r"how dare you|calm down|stop shouting|your tone|you always (?:do|say) this|typical of you"), 0.3,
-    ),
-)  # fmt: skip
-# A reason given for a change of mind; an objection made; new evidence brought.
-REASON = words(
-    r"because|since|measured|shows?|data|evidence|tests?|tested|benchmark|figures?|given that|convinced|proves?"
-    r"|therefore|your point|good point|right that|outweighs?|as \w+ (?:said|showed|found)"
-)
-OBJECTION = words(
-    r"but|however|risks?|concerns?|what if|disagree|downside|alternatives?|instead|unless|trade-?offs?|doubts?|why|cost"
-)
-# Only words that carry a tone by themselves: most texts about failures use strong words calmly.
-TONES: tuple[tuple[Literal["heated", "dismissive", "anxious", "enthusiastic"], re.Pattern[str]], ...] = (
-    ("heated", words(r"ridiculous|outrageous|absurd|idiotic|stupid|cowardly|shut up|how dare|sick of|shameful")),
-    ("dismissive", words(r"who cares|spare (?:me|us)|waste of time|not worth (?:discussing|an answer)|nonsense")),
-    ("anxious", words(r"terrified|scared|doomed|nightmare|frightening|worried sick|i fear|(?:so|very|really) worried")),
-    (
-        "enthusiastic",
-        words(r"amazing|so excited|love (?:it|this)|incredible|brilliant|fantastic|game.?changer|awesome"),
-    ),
-)
 
 
 # --- Positions and tones --------------------------------------------------------------------------------------
-
-Tone = Literal["calm", "neutral", "heated", "anxious", "enthusiastic", "dismissive", "unknown"]
-
-
-class DebateMessage(msgspec.Struct, frozen=True):
-    """One message, with the position it takes and its tone where the client knows them."""
-
-    round: Annotated[int, msgspec.Meta(ge=1)]
-    from_agent: str
-    content: str
-    position: str = ""
-    emotional_tone: Tone = "unknown"
-    timestamp: dt.datetime | None = None
-    metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
-
-
-def rounds_of(messages: Sequence[DebateMessage]) -> dict[int, list[tuple[int, str, str]]]:
-    """By round: number, agent and position of each message that states one; case and space do not matter."""
-    rounds: dict[int, list[tuple[int, str, str]]] = {}
-    for number, message in enumerate(messages):
-        if position := " ".join(message.position.lower().split()):
-            rounds.setdefault(message.round, []).append((number, message.from_agent, position))
-    return dict(sorted(rounds.items()))
-
-
-def convergence_round(agents: Iterable[str], messages: Sequence[DebateMessage]) -> int | None:
-    """The first round where all but at most one agent (two at least) state a position, and all state the same."""
-    enough = max(2, len(set(agents)) - 1)
-    for number, stated in rounds_of(messages).items():
-        if len({agent for _, agent, _ in stated}) >= enough and len({position for _, _, position in stated}) == 1:
-            return number
-    return None
-
-
-def diversity(stated: Sequence[tuple[int, str, str]]) -> float:
-    """0 where all positions are equal, 1 where all agents hold another; of each agent its last counts."""
-    held = {agent: position for _, agent, position in stated}
-    return round((len(set(held.values())) - 1) / (len(held) - 1), 4) if len(held) > 1 else 0.0
-
-
-def tone_of(message: DebateMessage) -> Tone:
-    """The tone as given, else as words that carry one by themselves tell it."""
-    if message.emotional_tone != "unknown" or message.metadata.get("type") == "observation":
-        return message.emotional_tone
-    return next((tone for tone, pattern in TONES if pattern.search(message.content)), "unknown")
-
-
-CATCHES: dict[Tone, tuple[str, frozenset[Tone]]] = {
-    "heated": ("heated_cascade", frozenset({"heated", "dismissive"})),
-    "dismissive": ("heated_cascade", frozenset({"heated", "dismissive"})),
-    "anxious": ("anxiety_propagation", frozenset({"anxious", "heated", "dismissive"})),
-    "enthusiastic": ("tone_overrides_content", frozenset({"enthusiastic"})),
-}
-# A tone is caught from a message that is still fresh.
-NEAR = 3
-
-
-def caught(messages: Sequence[DebateMessage], tones: Sequence[Tone]) -> Iterator[tuple[int, int, str, bool]]:
-    """Messages that take over the tone of another agent: number, from which, failure mode, calm before or not."""
-    before: dict[str, Tone] = {}
-    charged = -NEAR - 1
-    for number, (message, tone) in enumerate(zip(messages, tones, strict=True)):
-        if tone in CATCHES:
-            mode, sources = CATCHES[tone]
-            other = charged >= 0 and messages[charged].from_agent != message.from_agent
-            argued = mode == "tone_overrides_content" and REASON.search(message.content)
-            if other and number - charged <= NEAR and tones[charged] in sources and not argued:
-                yield number, charged, mode, before.get(message.from_agent) in ("calm", "neutral")
-            charged = number
-        if tone != "unknown":
-            before[message.from_agent] = tone
 
 
 # --- Labels ----------------------------------------------------------------------------------------------------
