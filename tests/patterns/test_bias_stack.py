@@ -13,19 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns.bias_stack import PATTERN, AgentReasoningTrace, quality_of
-from vstack_proto.patterns.bias_stack_texts import (
-    BIASES,
+from vstack_proto.patterns.bias_stack_passes import (
     AuditAnswer,
     BiasAnswer,
     BiasIntervention,
     Finding,
     QuickAnswer,
-    ReasoningStep,
+    RefutationAnswer,
     RemedyAnswer,
-    course_of,
-    profile_of,
 )
+from vstack_proto.patterns.bias_stack_signs import ReasoningStep, course_of
+from vstack_proto.patterns.bias_stack_texts import BIASES, profile_of
 from vstack_proto.patterns.common import MODES, Evidence, Mode
+from vstack_proto.patterns.tested import Objection
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 S = ReasoningStep
@@ -174,6 +174,10 @@ CHANGE = BiasIntervention("confirmation", "devils_advocate_role", "Add a critic"
 UNASKED = BiasIntervention("escalation-of-commitment", "retry_cap", "Cap", "Two")
 
 
+def objection(score: float, quote: str = "parser it is") -> Objection[Any]:
+    return Objection("confirmation", score, "It was put to the test.", (Evidence("tested", (4,), quote),))
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     case = kit.case_of(PATTERN, ANCHORED, mode)
@@ -184,6 +188,7 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
         answers["interventions"] = RemedyAnswer((CHANGE, UNASKED))
     if mode == "forensic":
         answers["audit"] = AuditAnswer("Too sure.", "It never moved.", (Evidence("the end", (4,), "parser it is"),))
+        answers["refutation"] = RefutationAnswer((objection(0.1, "it was tested twice"), objection(0.9)))
     assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     assert case.grounding.cited == 0
     found = PATTERN.conclude(case, answers)
@@ -198,8 +203,22 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     assert found.evidence[0] == Evidence("no second look", (3,), "The graph may be shifted")
     assert ("parser it is" in [item.quote for item in found.evidence]) is (mode == "forensic")
     assert found.biases[2].evidence_quotes == ("The graph may be shifted",)
-    assert case.grounding.dropped == 1
+    assert case.grounding.dropped == (2 if mode == "forensic" else 1)
     assert found.anchoring_audit.explanation.startswith("It never moved.") is (mode == "forensic")
+
+
+def test_an_objection_that_stands_lowers_a_bias_and_the_confidence() -> None:
+    case = kit.case_of(PATTERN, ANCHORED, "forensic")
+    answers: dict[str, Any] = {"biases": BiasAnswer((GOOD,)), "refutation": RefutationAnswer(())}
+    stood = PATTERN.conclude(case, answers)
+    answers["refutation"] = RefutationAnswer((objection(0.1),))
+    found = PATTERN.conclude(case, answers)
+    assert (stood.bias_scores["confirmation"], found.bias_scores["confirmation"]) == (0.8, 0.1)
+    assert found.biases[2].explanation.endswith("Against it: It was put to the test.")
+    assert ("tested", "parser it is") in [(item.claim, item.quote) for item in found.evidence]
+    assert found.confidence < stood.confidence
+    # Nothing is left to change, so nobody is asked what to.
+    assert [one.wanted(case, answers) for one in PATTERN.passes["forensic"]] == [True, True, False, False]
 
 
 def test_what_a_model_saw_and_no_signal_did_is_met_too() -> None:

@@ -9,20 +9,13 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
+from vstack_proto.patterns import bias_stack_passes as passes
+from vstack_proto.patterns import bias_stack_signs as rules
 from vstack_proto.patterns import bias_stack_texts as texts
 from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.bias_stack_texts import (
-    BIASES,
-    ENDS,
-    OWN,
-    BiasIntervention,
-    Profile,
-    Quality,
-    ReasoningStep,
-    StepType,
-    course_of,
-    profile_of,
-)
+from vstack_proto.patterns.bias_stack_passes import MODE_OF, BiasIntervention
+from vstack_proto.patterns.bias_stack_signs import ENDS, OWN, ReasoningStep, StepType, course_of
+from vstack_proto.patterns.bias_stack_texts import BIASES, Profile, Quality, profile_of
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
@@ -30,7 +23,6 @@ from vstack_proto.patterns.common import (
     Count,
     Detection,
     Fault,
-    Pass,
     Pattern,
     Reading,
     Severity,
@@ -51,8 +43,6 @@ SOURCES = (
     Source("Nickerson, R. S.", "1998", "Confirmation bias: A ubiquitous phenomenon in many guises"),
     Source("Kahneman, D.", "2011", "Thinking, Fast and Slow"),
 )
-
-MODE_OF = {mode: label for (label, _), mode in texts.ATTACH.items()}
 
 
 class AgentReasoningTrace(msgspec.Struct, frozen=True):
@@ -151,7 +141,7 @@ def _step(step: TraceStep) -> ReasoningStep:
         named = "tool_call" if role == "tool" else "observation"
     elif kind in CALLED:
         named = CALLED[kind]
-    elif texts.GUESSES.search(step.content):
+    elif rules.GUESSES.search(step.content):
         named = "hypothesis"
     own = signs.carried(step.metadata, ReasoningStep, "confidence")
     return ReasoningStep(
@@ -180,7 +170,7 @@ def preconditions(trace: AgentReasoningTrace) -> Iterable[Fault]:
 
 def signals(trace: AgentReasoningTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: what confidence, retries and repeated errors tell, then telling words."""
-    found = [*signs.find(reading, texts.RULES), *_repeats(trace)]
+    found = [*signs.find(reading, rules.RULES), *_repeats(trace)]
     missed = not trace.success and trace.metadata.get("success_unknown") is not True
     if missed:
         found += [*_persisted(trace, found), *_too_sure(trace)]
@@ -220,7 +210,7 @@ def _too_sure(trace: AgentReasoningTrace) -> Iterator[Signal]:
     quote = signs.first_line(last.content)
     claim = f"Confidence {last.confidence:g} at the end of a run that failed"
     yield Signal("uncalibrated_certainty", claim, (number,), quote, 0.45)
-    if not any(step.type in OWN and texts.REFUTES.search(step.content) for step in trace.steps):
+    if not any(step.type in OWN and rules.REFUTES.search(step.content) for step in trace.steps):
         claim = "A sure end, and no step of the run looks for what could refute it"
         yield Signal("no_disconfirmation", claim, (number,), quote, 0.3)
     if not any(step.type in ("observation", "tool_call") for step in trace.steps[:number]) and last.type in ENDS:
@@ -240,34 +230,8 @@ def _repeats(trace: AgentReasoningTrace) -> Iterator[Signal]:
             yield Signal("unbounded_retries", f"Retry number {retries}", (number,), quote, 0.3)
         elif step.type in ("tool_call", "retry") and seen[step.type, text] == 3:
             yield Signal("unbounded_retries", "The same call a third time, unchanged", (number,), quote, 0.3)
-        elif step.type == "observation" and seen[step.type, text] == 3 and texts.FAILS.search(text):
+        elif step.type == "observation" and seen[step.type, text] == 3 and rules.FAILS.search(text):
             yield Signal("critical_failure_loop", "The same error a third time", (number,), quote, 0.4)
-
-
-def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
-    answer: texts.BiasAnswer | None = answers.get("biases")
-    found = [(f.bias, f.score, f.explanation, f.evidence) for f in answer.biases] if answer else None
-    return signs.judge_all(case, MODE_OF, BIASES, found)
-
-
-def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    judged = _judged(case.aside(), answers)
-    return {label: one.score for label, one in judged.items()}
-
-
-def ask_changes(case: Case[Any], answers: Answers) -> str:
-    """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
-
-
-def is_biased(case: Case[Any], answers: Answers) -> bool:
-    """Where no bias was observed there is nothing to change."""
-    return signs.leading(_scores(case, answers)) != "none-observed"
-
-
-READ = Pass("biases", texts.BiasAnswer, lambda case, answers: texts.TASK)
-CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_biased)
 
 
 def quality_of(highest: float) -> Quality:
@@ -282,20 +246,24 @@ def assess_offline(case: Case[AgentReasoningTrace]) -> BiasStackDetection:
 
 def conclude(case: Case[AgentReasoningTrace], answers: Answers) -> BiasStackDetection:
     """Scores as far as quotations bear them out; calibration, pivots, retries and labels are computed."""
-    trace, judged = case.trace, _judged(case, answers)
+    trace, (judged, against) = case.trace, passes.judged_of(case, answers)
     scores = {label: one.score for label, one in judged.items()}
     quality = quality_of(max(scores.values()))
     profile = profile_of(scores, quality)
-    audit: texts.AuditAnswer | None = answers.get("audit")
+    audit: passes.AuditAnswer | None = answers.get("audit")
     shown = [label for label in BIASES if scores[label] >= signs.SHOWS]
     # Without a model the proofs are the signals already.
     seen = [signal for signal in case.signals if MODE_OF[signal.name] in shown] if "biases" in answers else []
     proofs = [proof for label in shown for proof in judged[label].proofs]
-    evidence = signs.each_once([*proofs, *(case.ground(audit.evidence) if audit else ()), *signs.proofs(case, seen)])
+    heard = case.ground(audit.evidence) if audit else ()
+    evidence = signs.each_once([*proofs, *heard, *signs.proofs(case, seen), *against])
     interventions = _interventions(case, answers, scores, profile)
     sure = signs.confidence(case.signals, len(trace.steps))
     if "biases" in answers:
         sure = min(0.9, sure + 0.1 + 0.02 * len(proofs))
+    if "refutation" in answers:
+        # What was attacked and stands is surer; what had to be lowered was less sure than it looked.
+        sure = min(0.9, sure - 0.05 if against else sure + 0.05)
     return BiasStackDetection(
         dominant_bias=cast("Any", signs.leading(scores)),
         bias_scores=scores,
@@ -366,11 +334,7 @@ PATTERN = Pattern(
     read=read,
     signals=signals,
     assess_offline=assess_offline,
-    passes={
-        "quick": (Pass("biases", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
-        "standard": (READ, CHANGES),
-        "forensic": (READ, Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT), CHANGES),
-    },
+    passes=passes.PASSES,
     conclude=conclude,
     playbooks=texts.PLAYBOOKS,
     attach=texts.ATTACH,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
-from vstack_proto.patterns.signs import Rule, leading, words
-from vstack_proto.trace import utc
+from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns.signs import leading
 
 Bias = Literal["anchoring", "overconfidence", "confirmation", "escalation-of-commitment"]
 BIASES: tuple[Bias, ...] = get_args(Bias)
@@ -41,75 +38,6 @@ assumption that is named as one and checked later.
 
 Evidence is the step that ignores, explains away, asserts or repeats, cited with the observation that it ignores \
 where there is one. That the run failed is not evidence of a bias."""
-
-TASK = """\
-Score each of the four biases from 0 (no sign) to 1 (it decided the run), one entry each, with evidence. Below 0.2 \
-nothing worth a reader's time was seen; 0.3 to 0.6 says that it bent the reasoning; above 0.6 that the outcome came \
-from it. Find the first hypothesis and follow it: what was observed that speaks against it, and what did the next \
-step do with that? Compare stated confidence with what was known at that moment. Look whether any check could have \
-refuted the conclusion, and whether a repeated attempt changed anything. Say in the explanation what you saw and \
-what speaks against it."""
-ASK_CHANGES = """\
-Propose at most five changes, the most telling first, none where nothing is wrong, each for one bias that the run \
-shows. Give the words of the prompt, the step of the scaffold or the limit of the loop, so that a reader could put it \
-in today; name the steps in the rationale."""
-ASK_REMEDY = "Found so far: {found}.\n\n"
-ASK_AUDIT = """\
-Two readings, each with evidence.
-
-calibration: where was the agent surer than what it had seen allowed, where did it say so honestly, and which check \
-would have told?
-anchoring: what was the first idea, which observation should have moved it, and what happened to it from step to \
-step? A pivot is a new explanation, not a new way to try the old one."""
-
-
-class BiasIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change of prompt, scaffold or loop."""
-
-    target_bias: Bias
-    intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
-
-
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How strongly one bias shows."""
-
-    bias: Bias
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class BiasAnswer(Answer, frozen=True):
-    """The four biases, scored."""
-
-    biases: tuple[Finding, ...]
-
-
-class QuickAnswer(BiasAnswer, frozen=True):
-    """The same, with what to change."""
-
-    interventions: tuple[BiasIntervention, ...]
-
-
-class RemedyAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[BiasIntervention, ...]
-
-
-class AuditAnswer(Answer, frozen=True):
-    """How certainty met evidence, and what became of the first idea."""
-
-    calibration: str
-    anchoring: str
-    evidence: tuple[Evidence, ...]
 
 
 class BiasPlaybook(msgspec.Struct, frozen=True):
@@ -209,177 +137,14 @@ COMPOSITION = Composition(
 
 # --- Words -------------------------------------------------------------------------------------------------------
 
-_NOT = r"(?<!not )(?<!n't )(?<!never )"
-# What a signal is named is the failure mode that it shows.
-RULES = (
-    Rule(
-        "first_hypothesis_persistence", "{agent} holds on to the first idea as such",
-        words(r"stick(?:ing)? (?:to|with) (?:my|our|the) (?:first|initial|original)"
-              r" (?:idea|hypothesis|theory|plan|guess)"
-              r"|my first (?:guess|instinct) was right|as i said from the (?:start|beginning)"),
-        0.4,
-    ),
-    Rule(
-        "numerical_anchor", "{agent} adjusts from the first number instead of looking it up",
-        words(r"(?:close to|around|based on|stick(?:ing)? (?:to|with)) (?:my|our|the) (?:first|initial|original)"
-              r" (?:estimate|number|figure|value)"),
-        0.35,
-    ),
-    Rule(
-        "uncalibrated_certainty", "{agent} claims certainty in words",
-        words(r"i(?:'m| am) (?:absolutely |completely )?(?:certain|positive)|100 ?% (?:sure|certain|confident)"
-              r"|(?:without (?:a |any )?|there is no |beyond )doubt|undoubtedly|can(?:no|')t be (?:wrong|anything else)"
-              r"|it must be the"),
-        0.2,
-    ),
-    Rule(
-        "no_disconfirmation", "{agent} waves a check away",
-        words(_NOT + r"(?:no need to (?:double.?)?(?:check|verify|test)"
-              r"|no (?:further )?(?:check|verification|test)s? (?:is|are) (?:needed|necessary)|without (?:checking"
-              r"|verifying|testing) (?:it|this|that))"),
-        0.35,
-    ),
-    Rule(
-        "hallucinated_facts", "{agent} puts an assumption where a fact could be looked up",
-        words(r"(?:let's|let us|we(?:'ll| will| can)?|i(?:'ll| will)?) (?:just )?assume"
-              r"|for (?:the sake of|illustration)|from memory|if i (?:recall|remember) (?:correctly|right)"
-              r"|hypothetical (?:data|values?|figures?|numbers?)"
-              r"|(?:simulated|made.up|placeholder|dummy) (?:data|values?|figures?|numbers?|results?)"),
-        0.3,
-    ),
-    Rule(
-        "selective_evidence", "{agent} explains away what speaks against the idea",
-        words(r"(?:graph|data|logs?|metrics?|tests?|results?|measurements?|numbers?|readings?|clocks?)"
-              r" (?:may|might|must|could) (?:just )?be (?:shifted|wrong|stale|off|noisy|misleading|outdated|a fluke"
-              r"|noise)"
-              r"|just (?:an? )?(?:outlier|coincidence|noise|fluke|glitch)|(?:still|nonetheless) (?:convinced"
-              r"|sure) (?:that )?it(?:'s| is)"),
-        0.45,
-    ),
-    Rule(
-        "selective_evidence", "{agent} reads an observation as proof of its own idea",
-        words(r"confirms (?:my|our) (?:hypothesis|suspicion|theory|view|belief)"
-              r"|just as i (?:suspected|thought|expected)|proves (?:me|my theory|my hypothesis) right"),
-        0.15,
-    ),
-    Rule(
-        "premature_conclusion", "{agent} concludes before it looks",
-        words(_NOT + r"(?:no need to (?:investigate|look) (?:further|any further|elsewhere)|case closed|that settles it"
-              r"|i have seen enough)"),
-        0.3,
-    ),
-    Rule(
-        "unbounded_retries", "{agent} goes on with what did not work",
-        words(r"(?:third|fourth|fifth|sixth|\d{1,2}th|yet another) (?:attempt|try|retry)"
-              r"|keep (?:trying|retrying|reverting|at it)|try (?:exactly )?the same (?:thing|call|command|query"
-              r"|approach) again"),
-        0.35,
-    ),
-    Rule(
-        "sunk_cost", "{agent} justifies going on by what was spent (sunk cost)",
-        words(r"already (?:spent|invested|sunk|put) (?:so |too )?"
-              r"(?:much|\w+ (?:hours|steps|tokens|days|attempts|calls))|come (?:this|too) far|too (?:far"
-              r"|late) to (?:stop|turn back|quit|change course)"
-              r"|(?:can't|cannot) (?:stop|give up|quit) now|all (?:this|that|the) (?:work|effort) (?:would be"
-              r"|for nothing)"),
-        0.45,
-    ),
-)  # fmt: skip
-# Somebody looks for what could refute: another cause, a counter-check, a comparison.
-REFUTES = words(
-    r"what if|alternatives?|alternatively|rul(?:e|es|ed|ing) out|counter.?examples?|disprove|refutes?|could also"
-    r"|other (?:causes?|explanations?)|instead|unless|compar(?:e|ed|ing)|check(?:ed|ing)? (?:whether|if)"
-    r"|verif(?:y|ied)|however"
-)
-# A message that states what is believed to be so.
-GUESSES = words(
-    r"hypothes[ie]s|i suspect|my guess|most likely (?:cause|the)|probably (?:the|caused|because)|root cause is"
-)
-FAILS = words(r"error|exception|traceback|failed|failure|timed out|timeout|denied|not found|refused")
-
 
 # --- Steps and labels ------------------------------------------------------------------------------------------
 
-StepType = Literal["hypothesis", "tool_call", "observation", "decision", "thought", "retry", "conclusion"]
 Profile = Literal[
     "well_calibrated", "anchoring_dominant", "overconfidence_dominant", "confirmation_dominant", "escalation_dominant",
     "full_stack_severe", "anchoring_overconfidence_pair", "confirmation_escalation_pair", "indeterminate",
 ]  # fmt: skip
 Quality = Literal["well-calibrated", "bias-prone", "severely-biased"]
-
-
-class ReasoningStep(msgspec.Struct, frozen=True):
-    """One step, with the confidence that the agent stated, if any."""
-
-    type: StepType
-    content: str
-    confidence: Share | None = None
-    timestamp: dt.datetime | None = None
-    metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
-
-
-# What an agent says of itself; a call or an observation holds no belief.
-OWN = frozenset({"hypothesis", "decision", "thought", "retry", "conclusion"})
-ENDS = frozenset({"decision", "conclusion"})
-WORD = re.compile(r"[^\W\d_]{4,30}")
-COMMON = frozenset({
-    "this", "that", "with", "from", "have", "will", "would", "should", "because", "there", "then", "they", "when",
-    "what", "which", "into", "been", "were", "must", "could", "might", "probably", "think", "suspect", "hypothesi",
-    "likely", "cause", "caused", "about", "after", "before", "only", "than", "more", "most", "still", "first",
-})  # fmt: skip
-
-
-class Course(msgspec.Struct, frozen=True):
-    """What became of the first hypothesis.
-
-    Attributes:
-        first: The step that states it, None where none does.
-        kept: Later steps of the agent that speak of it.
-        later: How many later steps of the agent there are.
-        pivots: Later hypotheses that share no word with the one before.
-    """
-
-    first: int | None = None
-    kept: tuple[int, ...] = ()
-    later: int = 0
-    pivots: tuple[int, ...] = ()
-
-    @property
-    def persistence(self) -> float:
-        """The share of the agent's later steps that speak of the first hypothesis."""
-        return round(len(self.kept) / self.later, 4) if self.later else 0.0
-
-
-def course_of(task: str, steps: Iterable[ReasoningStep]) -> Course:
-    """Follow the words of the first hypothesis that the task does not hold itself."""
-    asked = _words(task)
-    first, kept, later, pivots = None, [], 0, []
-    idea: set[str] = set()
-    latest: set[str] = set()
-    for number, step in enumerate(steps):
-        if step.type not in OWN:
-            continue
-        said = _words(step.content) - asked
-        if first is None:
-            if step.type == "hypothesis" and said:
-                first, idea, latest = number, said, said
-            continue
-        later += 1
-        if said & idea:
-            kept.append(number)
-        if step.type == "hypothesis":
-            if said and not said & latest:
-                pivots.append(number)
-            latest = said or latest
-    return Course(first, tuple(kept), later, tuple(pivots))
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower().rstrip("s") for word in WORD.findall(text)} - COMMON
 
 
 def profile_of(scores: Mapping[str, float], quality: Quality) -> Profile:
