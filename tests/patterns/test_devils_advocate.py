@@ -12,20 +12,19 @@ from hypothesis import strategies as st
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns.common import MODES, Evidence, Mode, banded
 from vstack_proto.patterns.devils_advocate import PATTERN, SingleAgentTrace
-from vstack_proto.patterns.devils_advocate_texts import (
+from vstack_proto.patterns.devils_advocate_passes import (
     AuditAnswer,
     Finding,
     PhasesAnswer,
+    PremortemAnswer,
     QuickAnswer,
     RemedyAnswer,
-    RoleStep,
     SeparationIntervention,
-    approvals_of,
-    profile_of,
-    roles_of,
-    separation,
 )
+from vstack_proto.patterns.devils_advocate_signs import RoleStep, approvals_of, roles_of
+from vstack_proto.patterns.devils_advocate_texts import profile_of, separation
 from vstack_proto.patterns.signs import BANDS
+from vstack_proto.patterns.tested import Fate
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 S = RoleStep
@@ -180,6 +179,10 @@ PRAISE = Finding("self_evaluate", True, 0.1, "Praise only.", (Evidence("praise",
 CHANGE = SeparationIntervention("self_evaluate", "structured_self_critique", "A list", "Each criterion")
 
 
+def assumption(asked: Any, quote: str, met_step: int | None = None, met: str = "") -> Fate[Any]:
+    return Fate(asked, 0, quote, met_step, met)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     case = kit.case_of(PATTERN, UNHEARD, mode)
@@ -191,6 +194,13 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
         answers["interventions"] = RemedyAnswer((CHANGE,))
     if mode == "forensic":
         answers["audit"] = AuditAnswer("On nothing.", "Passed over.", (Evidence("closed", (4,), "Close the task"),))
+        answers["premortem"] = PremortemAnswer(
+            (
+                assumption("met", "Delete old partitions", 3, "legal hold list"),
+                assumption("met", "Delete old partitions", 3, "nobody said so"),
+                assumption("unmet", "words of nobody"),
+            )
+        )
     assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     assert case.grounding.cited == 0
     found = PATTERN.conclude(case, answers)
@@ -201,7 +211,25 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     assert [book.failure_mode for book in found.attached_playbooks] == ["rubber_stamping"]
     assert found.evidence[0] == Evidence("asks", (3,), "legal hold list")
     assert ("Close the task" in [item.quote for item in found.evidence]) is (mode == "forensic")
-    assert case.grounding.dropped == 1
+    assert case.grounding.dropped == (3 if mode == "forensic" else 1)
+
+
+def test_what_nobody_asked_halves_the_plan_and_the_evaluation() -> None:
+    case = kit.case_of(PATTERN, STAMPED, "forensic")
+    checked = Finding("self_evaluate", True, 0.8, "Counted.", (Evidence("all", (3,), "All partitions dropped"),))
+    answers: dict[str, Any] = {"phases": PhasesAnswer((checked,))}
+    before = PATTERN.conclude(case, answers)
+    answers["premortem"] = PremortemAnswer((assumption("unmet", "older than 400 days"),))
+    after = PATTERN.conclude(case, answers)
+    scores = [one.phase_evidence[2].substantive_score for one in (before, after)]
+    assert scores == [0.8, 0.4]
+    assert after.role_separation_score < before.role_separation_score
+    assert after.approval_rate_audit is not None
+    assert "0 of 1 assumptions of the work were put to the question." in after.approval_rate_audit.explanation
+    assert "older than 400 days" in [item.quote for item in after.evidence]
+    assert "pre_mortem_step" in [one.intervention_type for one in after.interventions]
+    idle = kit.case_of(PATTERN, run(S("thought", "Hm")), "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(idle, answers)
 
 
 def test_a_strong_critique_separates_and_that_of_the_worker_does_not() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, cast, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, cast, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import devils_advocate_passes as passes
+from vstack_proto.patterns import devils_advocate_signs as rules
 from vstack_proto.patterns import devils_advocate_texts as texts
 from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
@@ -18,7 +20,6 @@ from vstack_proto.patterns.common import (
     Detection,
     Evidence,
     Fault,
-    Pass,
     Pattern,
     Reading,
     Severity,
@@ -29,7 +30,17 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.devils_advocate_texts import PHASES, Phase, Profile, RoleStep, SeparationIntervention
+from vstack_proto.patterns.devils_advocate_passes import (
+    MODE_OF,
+    PASSES,
+    Locus,
+    Quality,
+    SeparationIntervention,
+    Standing,
+    standing_of,
+)
+from vstack_proto.patterns.devils_advocate_signs import RoleStep, judging, planning
+from vstack_proto.patterns.devils_advocate_texts import PHASES, Phase, Profile
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 SOURCES = (
@@ -38,10 +49,6 @@ SOURCES = (
     Source("Klein, G.", "2007", "Performing a project premortem"),
     Source("Kahneman, D.", "2011", "Thinking, Fast and Slow"),
 )
-
-Quality = Literal["well-separated", "partially-conflated", "fully-conflated"]
-Locus = Literal["self-reviewed", "externally-reviewed", "mixed", "unreviewed"]
-MODE_OF = {mode: phase for (phase, _), mode in texts.ATTACH.items()}
 
 
 class SingleAgentTrace(msgspec.Struct, frozen=True):
@@ -124,12 +131,12 @@ def from_trace(canonical: CanonicalTrace) -> SingleAgentTrace:
     steps, worker, guessed = [], "", False
     for step in canonical.steps:
         kind, role = step.type.strip().lower().replace("-", "_"), signs.role_of(step)
-        if kind in get_args(texts.StepType) or kind in texts.NAMED:
-            named = texts.NAMED.get(kind) or cast("texts.StepType", kind)
+        if kind in get_args(rules.StepType) or kind in rules.NAMED:
+            named = rules.NAMED.get(kind) or cast("rules.StepType", kind)
         elif role in ("tool", "observation", "system"):
             named = "tool_call" if role == "tool" else "observation"
         else:
-            named, guessed = texts.told_phase(step.content, bool(worker), step.agent == worker, role == "user"), True
+            named, guessed = rules.told_phase(step.content, bool(worker), step.agent == worker, role == "user"), True
         if named in ("plan", "execute", "tool_call"):
             worker = step.agent
         stated = signs.carried(step.metadata, RoleStep, "confidence").get("confidence")
@@ -143,7 +150,7 @@ def from_trace(canonical: CanonicalTrace) -> SingleAgentTrace:
 
 def _typed(step: TraceStep) -> bool:
     kind = step.type.strip().lower().replace("-", "_")
-    return kind in PHASES or kind in texts.NAMED or kind in signs.CALLS
+    return kind in PHASES or kind in rules.NAMED or kind in signs.CALLS
 
 
 def read(trace: SingleAgentTrace) -> Reading:
@@ -165,127 +172,8 @@ def preconditions(trace: SingleAgentTrace) -> Iterable[Fault]:
 
 def signals(trace: SingleAgentTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: plans without a rival, empty approvals, acts and decisions that nobody else saw."""
-    found = [*_judging(trace, texts.roles_of(trace.steps)), *_planning(trace)]
+    found = [*judging(trace.steps, rules.roles_of(trace.steps)), *planning(trace.steps)]
     return signs.strongest(signal for signal in found if signal.quote)
-
-
-def _at(trace: SingleAgentTrace, number: int, mode: str, claim: str, weight: float) -> Signal:
-    return Signal(mode, claim, (number,), signs.first_line(trace.steps[number].content), weight)
-
-
-def _planning(trace: SingleAgentTrace) -> Iterator[Signal]:
-    thought = [n for n, step in enumerate(trace.steps) if step.type in ("plan", "thought", "decision")]
-    plans = [n for n in thought if trace.steps[n].type == "plan"]
-    if plans and not any(texts.ALTERNATIVE.search(trace.steps[n].content) for n in thought):
-        yield _at(trace, plans[0], "no_alternative_hypothesis", "A plan without a rival; no step weighs another", 0.3)
-    if plans and not any(texts.RISK.search(trace.steps[n].content) for n in thought):
-        yield _at(trace, plans[0], "no_pre_mortem", "A plan that does not say what could go wrong", 0.25)
-    for number in [n for n in thought if texts.DISMISSES.search(trace.steps[n].content)][: signs.MAX_OF_A_RULE]:
-        yield _at(trace, number, "no_pre_mortem", "A danger is waved away without a look", 0.4)
-
-
-def _judging(trace: SingleAgentTrace, roles: texts.Roles) -> Iterator[Signal]:
-    steps, run = trace.steps, 0
-    for number in roles.steps["self_evaluate"]:
-        text = steps[number].content
-        if texts.CHECKED.search(text) or texts.LIMIT.search(text) or texts.REVISES.search(text):
-            run = 0
-            continue
-        run += 1
-        yield _at(trace, number, "rubber_stamping", "An approval that names no check and no limit", 0.4)
-        if run == 3:
-            yield _at(trace, number, "approval_drift", "The third empty approval in a row", 0.3)
-    for number in roles.steps["external_critique"][: signs.MAX_OF_A_RULE]:
-        if number not in roles.answered:
-            yield _at(trace, number, "weak_critic", "An objection that nobody takes up", 0.4)
-        elif not texts.OBJECTS.search(steps[number].content):
-            yield _at(trace, number, "weak_critic", "A review that objects to nothing", 0.3)
-    seen = min(roles.independent, default=len(steps))
-    for number in [n for n in roles.steps["execute"] if n < seen and texts.IRREVERSIBLE.search(steps[n].content)][:3]:
-        yield _at(
-            trace, number, "high_stakes_no_human", "An act that cannot be undone, seen by nobody else before", 0.5
-        )
-    if not roles.independent:
-        ends = [n for n, step in enumerate(steps) if step.type in ("plan", "self_evaluate", "decision", *texts.DOES)]
-        if ends and not roles.steps["self_evaluate"]:
-            yield _at(trace, ends[-1], "fully_conflated", "The run ends here, and nobody has judged the work", 0.5)
-        elif ends:
-            claim = "The run ends on the word of who did the work; nobody else has judged it"
-            yield _at(trace, ends[-1], "missing_critic_phase", claim, 0.5)
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """The phases as judged, and the contract's numbers of them."""
-
-    judged: dict[Phase, signs.Judged]
-    present: dict[Phase, bool]
-    external: bool
-    score: float
-    rate: float
-    profile: Profile
-
-    @property
-    def quality(self) -> Quality:
-        """The contract's bounds on the score."""
-        if self.score >= 0.6:
-            return "well-separated"
-        return "partially-conflated" if self.score >= 0.35 else "fully-conflated"
-
-    @property
-    def locus(self) -> Locus:
-        """Who judged: for ``external`` only somebody who neither planned nor acted counts."""
-        if self.external:
-            return "mixed" if self.present["self_evaluate"] else "externally-reviewed"
-        return "self-reviewed" if self.present["self_evaluate"] else "unreviewed"
-
-
-def standing_of(case: Case[SingleAgentTrace], answers: Answers) -> Standing:
-    """Judge the phases: as the model did where its quotations stand, else by the substance of their words."""
-    trace, roles = case.trace, texts.roles_of(case.trace.steps)
-    substance, answer = texts.substance_of(trace.steps, roles), cast("texts.PhasesAnswer | None", answers.get("phases"))
-    judged, present = {}, {}
-    for phase in PHASES:
-        present[phase] = bool(roles.steps[phase])
-        if answer is not None:
-            told = [one for one in answer.phases if one.phase == phase]
-            found = [(one.substantive_score, one.explanation, _free(trace, roles, phase, one.evidence)) for one in told]
-            judged[phase] = signs.judge(case, found, substance[phase])
-            present[phase] |= any(one.present for one in told) and bool(judged[phase].proofs)
-        else:
-            claims = [f"Step {one.steps[0]}: {one.claim}." for one in case.signals if MODE_OF[one.name] == phase]
-            seen = f"Seen in {signs.listed(roles.steps[phase])}." if roles.steps[phase] else "No step is of this phase."
-            judged[phase] = signs.Judged(substance[phase], " ".join([seen, *claims[:3]]), ())
-    external = bool(roles.independent or judged["external_critique"].proofs) and present["external_critique"]
-    scores = {phase: one.score for phase, one in judged.items()}
-    score = texts.separation(present, external, scores)
-    own, revised = texts.approvals_of(trace.steps)
-    rate = round((own - revised) / own, 2) if own else 0.0
-    profile = texts.profile_of(score, external, present["self_evaluate"], rate, bool(own), scores)
-    return Standing(judged, present, external, score, rate, profile)
-
-
-def _free(
-    trace: SingleAgentTrace, roles: texts.Roles, phase: Phase, evidence: Iterable[Evidence]
-) -> tuple[Evidence, ...]:
-    """Of what is told of a critique, the steps of somebody who neither planned nor acted."""
-    free = {n for n, step in enumerate(trace.steps) if phase != "external_critique" or step.actor not in roles.busy}
-    return tuple(Evidence(one.claim, tuple(n for n in one.steps if n in free), one.quote) for one in evidence)
-
-
-def _look(case: Case[Any], answers: Answers) -> Standing:
-    return standing_of(case.aside(), answers)
-
-
-def ask_changes(case: Case[Any], answers: Answers) -> str:
-    """What to change, given the numbers."""
-    one = _look(case, answers)
-    told = texts.ASK_REMEDY.format(score=one.score, quality=one.quality, locus=one.locus, rate=one.rate)
-    return told + texts.ASK_CHANGES
-
-
-def is_conflated(case: Case[Any], answers: Answers) -> bool:
-    """Where judgment is well separated there is nothing to change."""
-    return _look(case, answers).quality != "well-separated"
 
 
 def assess_offline(case: Case[SingleAgentTrace]) -> RoleSeparationDetection:
@@ -296,15 +184,22 @@ def assess_offline(case: Case[SingleAgentTrace]) -> RoleSeparationDetection:
 def conclude(case: Case[SingleAgentTrace], answers: Answers) -> RoleSeparationDetection:
     """The phases as judged; score, locus, approval rate, counts and labels are computed."""
     trace, one = case.trace, standing_of(case, answers)
-    audit: texts.AuditAnswer | None = answers.get("audit")
+    audit: passes.AuditAnswer | None = answers.get("audit")
     proofs = [proof for judged in one.judged.values() for proof in judged.proofs]
     conflated = one.quality != "well-separated"
     seen = case.evidence_of_signals() if conflated else ()
-    evidence = signs.each_once([*proofs, *(case.ground(audit.evidence) if audit else ()), *seen])
-    interventions = _interventions(case, answers, one.profile) if conflated else ()
+    assumed = passes.assumed(case, answers)
+    # What nobody asked is a premortem that was not held, in the words of the rules.
+    unasked = [Signal("no_pre_mortem", UNASKED, (at,), quote, 0.4) for asked, at, quote in assumed if asked == "unmet"]
+    heard = case.ground(audit.evidence) if audit else ()
+    missed = (Evidence(own.claim, own.steps, own.quote) for own in unasked)
+    evidence = signs.each_once([*proofs, *heard, *seen, *missed])
+    interventions = _interventions(case, answers, one.profile, unasked) if conflated else ()
     # Where types did not tell the phases, words were taken for them.
     sure = signs.confidence(case.signals, len(trace.steps)) - 0.1 * bool(trace.metadata.get("phases_guessed"))
-    sure = round(max(0.2, min(0.9, sure + (0.1 + 0.02 * len(proofs) if "phases" in answers else 0.0))), 2)
+    sure = round(
+        max(0.2, min(0.9, sure + (0.1 + 0.02 * (len(proofs) + len(assumed)) if "phases" in answers else 0.0))), 2
+    )
     payload = {"role_separation_score": one.score, "locus_of_judgment": one.locus, "self_approval_rate": one.rate}
     return RoleSeparationDetection(
         role_separation_quality=one.quality,
@@ -319,7 +214,7 @@ def conclude(case: Case[SingleAgentTrace], answers: Answers) -> RoleSeparationDe
         # The complement unrounded: the contract's bands of the score are those of 1 - score.
         severity=banded(1.0 - one.score, signs.BANDS),
         profile_pattern=one.profile,
-        approval_rate_audit=_approvals(trace, one, audit.approval if audit else ""),
+        approval_rate_audit=_approvals(trace, one, audit.approval if audit else "", assumed),
         critic_voice_audit=_critics(trace, one, audit.critic if audit else ""),
         attached_playbooks=attach_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(item.target_phase, item.intervention_type) for item in interventions]
@@ -330,33 +225,44 @@ def conclude(case: Case[SingleAgentTrace], answers: Answers) -> RoleSeparationDe
     )
 
 
-def _interventions(case: Case[Any], answers: Answers, profile: Profile) -> tuple[SeparationIntervention, ...]:
-    shown = signs.weigh(signs.under(case.signals, MODE_OF), PHASES)
+UNASKED = "The work stands on this, and nobody put it to the question"
+
+
+def _interventions(
+    case: Case[Any], answers: Answers, profile: Profile, unasked: Iterable[Signal]
+) -> tuple[SeparationIntervention, ...]:
+    seen = (*case.signals, *unasked)
+    shown = signs.weigh(signs.under(seen, MODE_OF), PHASES)
     # What lacks most where no signal tells more: a critic.
     scores = shown if max(shown.values()) >= signs.SHOWS else {"external_critique": 1.0}
-    computed = signs.remedies(SeparationIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
+    computed = signs.remedies(SeparationIntervention, seen, scores, texts.PLAYBOOKS, texts.ATTACH)
     return talk.proposed(answers, "phases", texts.COMPOSITION, profile, PHASES) or computed
 
 
 def _phase(trace: SingleAgentTrace, phase: Phase, one: Standing, sure: float) -> PhaseEvidence:
-    judged, roles = one.judged[phase], texts.roles_of(trace.steps)
+    judged, roles = one.judged[phase], rules.roles_of(trace.steps)
     typed = (roles.independent if phase == "external_critique" else ()) or roles.steps[phase]
     steps = [*typed, *(n for proof in judged.proofs for n in proof.steps)]
     actor = trace.steps[steps[0]].actor if steps and one.present[phase] else "primary"
     return PhaseEvidence(phase, one.present[phase], judged.score, judged.explanation, actor, judged.quotes, sure)
 
 
-def _approvals(trace: SingleAgentTrace, one: Standing, told: str) -> ApprovalRateAudit:
-    own, revised = texts.approvals_of(trace.steps)
+def _approvals(
+    trace: SingleAgentTrace, one: Standing, told: str, assumed: Sequence[tuple[passes.Asked, int, str]]
+) -> ApprovalRateAudit:
+    own, revised = rules.approvals_of(trace.steps)
     empty = round(one.rate * (1 - one.judged["self_evaluate"].score), 4)
     said = f"{own - revised} of {own} self-evaluations approve." if own else "No step is a self-evaluation."
+    if assumed:
+        met = sum(asked == "met" for asked, _, _ in assumed)
+        said += f" {met} of {len(assumed)} assumptions of the work were put to the question."
     return ApprovalRateAudit(own, own - revised, revised, one.rate, empty, f"{told.strip()} {said}".strip())
 
 
 def _critics(trace: SingleAgentTrace, one: Standing, told: str) -> CriticVoiceAudit:
-    roles = texts.roles_of(trace.steps)
+    roles = rules.roles_of(trace.steps)
     steps = roles.steps["external_critique"]
-    objecting = sum(bool(texts.OBJECTS.search(trace.steps[n].content)) for n in roles.independent)
+    objecting = sum(bool(rules.OBJECTS.search(trace.steps[n].content)) for n in roles.independent)
     actors = len({trace.steps[n].actor for n in roles.independent})
     voice = one.judged["external_critique"].score if one.external else 0.0
     passed = [n for n in steps if n not in roles.answered]
@@ -364,9 +270,6 @@ def _critics(trace: SingleAgentTrace, one: Standing, told: str) -> CriticVoiceAu
     said += f"; not taken up: {signs.listed(passed)}." if passed else "."
     return CriticVoiceAudit(len(steps), objecting, actors, voice, f"{told.strip()} {said}".strip())
 
-
-READ = Pass("phases", texts.PhasesAnswer, lambda case, answers: texts.TASK)
-CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_conflated)
 
 PATTERN = Pattern(
     name="devils_advocate",
@@ -382,11 +285,7 @@ PATTERN = Pattern(
     read=read,
     signals=signals,
     assess_offline=assess_offline,
-    passes={
-        "quick": (Pass("phases", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
-        "standard": (READ, CHANGES),
-        "forensic": (READ, Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT), CHANGES),
-    },
+    passes=PASSES,
     conclude=conclude,
     playbooks=texts.PLAYBOOKS,
     attach=texts.ATTACH,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
-from vstack_proto.patterns.signs import words
-from vstack_proto.trace import utc
+from vstack_proto.patterns.common import Composition, Effort
 
 Phase = Literal["plan", "execute", "self_evaluate", "external_critique"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -39,75 +35,6 @@ critic who looked closely and found nothing has done its part; another agent tha
 whatever its name.
 
 Evidence is the step that judges, objects, ignores the objection, or acts without one."""
-
-TASK = """\
-Give one entry for each of the four phases: is it there, under whatever step type, and how substantive is it, from 0 \
-(empty or absent) to 1 (it could have stopped the run)? Praise is below 0.2; a check that could have failed, with its \
-result, is above 0.6. For external_critique cite only steps of somebody who neither planned nor executed. Quote the \
-most substantive step of each phase. Say in the explanation what the phase looked at and what it missed. Who spoke, \
-the approval rate and the score of separation are computed from the steps that you cite."""
-ASK_CHANGES = """\
-Propose at most five changes, the most telling first, none where judgment is well separated, each for one phase. Say \
-who critiques, at which point, with which right (to ask, to send back, to stop), in words that could be put into the \
-prompt or the graph today; name the steps in the rationale."""
-ASK_REMEDY = "Found so far: separation {score:.2f} ({quality}), judgment {locus}, approval rate {rate:.2f}.\n\n"
-ASK_AUDIT = """\
-Two readings, each with evidence.
-
-approval: what did the self-evaluations rest on, which of them could have come out otherwise, and did one ever change \
-the work?
-critic: who spoke against the work, how specific was it, and what became of each objection: answered, taken up, \
-argued down, or passed over?"""
-
-
-class SeparationIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One change of who judges what."""
-
-    target_phase: Phase
-    intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
-
-
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a phase is there, and its substance."""
-
-    phase: Phase
-    present: bool
-    substantive_score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class PhasesAnswer(Answer, frozen=True):
-    """The four phases."""
-
-    phases: tuple[Finding, ...]
-
-
-class QuickAnswer(PhasesAnswer, frozen=True):
-    """The same, with what to change."""
-
-    interventions: tuple[SeparationIntervention, ...]
-
-
-class RemedyAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[SeparationIntervention, ...]
-
-
-class AuditAnswer(Answer, frozen=True):
-    """What approvals rested on, and what became of objections."""
-
-    approval: str
-    critic: str
-    evidence: tuple[Evidence, ...]
 
 
 class SeparationPlaybook(msgspec.Struct, frozen=True):
@@ -205,60 +132,6 @@ COMPOSITION = Composition(
 
 # --- Words -------------------------------------------------------------------------------------------------------
 
-ALTERNATIVE = words(
-    r"alternatives?|alternatively|options?|instead|either|or we could|another way|rather than"
-    r"|versus|vs"
-)
-RISK = words(
-    r"risks?|if (?:it|this|that|the \w+) (?:fails?|breaks?)|roll ?back|go(?:es)? wrong|pre-?mortem|worst case|back ?up"
-    r"|assum(?:e|es|ing|ptions?)|reversible|undo|margin|in case"
-)
-ORDER = words(r"because|since|then|after that|before|step \d+|first|so that")
-CHECKED = words(
-    r"check(?:ed|s)?|test(?:ed|s)?|compar(?:ed|es|ison)|verif(?:ied|ies)|measur(?:ed|es)|valid(?:ated|ates)|re-?ran"
-    r"|counted|reproduced|against the|diff(?:ed)?|asserts?"
-)
-LIMIT = words(
-    r"but|however|missing|not (?:yet )?(?:tested|checked|covered|proven|done)|wrong|revise|fix|limitations?|unsure"
-    r"|unproven"
-    r"|risks?|remains? open|could still|only (?:covers|checked|tested)|incomplete|fails?"
-)
-DETAIL = re.compile(r"\d|\b(?:because|criteri\w+|expected|required|equal|for (?:example|instance))\b", re.IGNORECASE)
-OBJECTS = re.compile(
-    r"\?|\b(?:but|however|disagree|object(?:ion)?|doubt|concerns?|risks?|wrong|missing|not (?:convinced|clear|safe"
-    r"|sure)"
-    r"|before we|should not|shouldn't|unless|what if|fails?|instead)\b",
-    re.IGNORECASE,
-)
-# The contract's words of a revision, wherever a word begins with one.
-REVISES = re.compile(r"\b(?:revise|wrong|redo|fix|incorrect)", re.IGNORECASE)
-DISMISSES = words(
-    r"(?:probably|surely|certainly) (?:not (?:relevant|needed|an issue|a problem)|fine|irrelevant)|should be fine"
-    r"|unlikely to matter|won't matter|nothing can go wrong|no need to worry"
-)
-IRREVERSIBLE = words(
-    r"drop (?:table|partition|database|column|schema)s?|truncate|delete (?:from|all|the)|rm -rf|purg(?:e|ed|es)"
-    r"|force.?push|git push --force|wire (?:the )?(?:money|transfer)|refund(?:ed)? all|terminate instances?|revoke all"
-    r"|deploy(?:ed|s)? to prod(?:uction)?|shut(?:ting)? down (?:the )?prod\w*"
-)
-# How a message of an untyped trace tells its phase.
-PLANS = words(
-    r"(?:my|our|the) plan|plan:|i (?:suggest|propose|recommend)|we (?:should|could)|step 1|(?:our|the|my) approach"
-    r"|strategy"
-)
-CRITIQUES = words(
-    r"what (?:does|if|about|happens)|how do (?:we|you) know|have (?:we|you)|did (?:we|you)|are (?:we|you) sure"
-    r"|i (?:disagree"
-    r"|object|doubt)|not convinced|my concern|one concern|a concern|i see (?:one|a) (?:risk|problem)"
-    r"|before we (?:decide|go)"
-    r"|why (?:do|did|not|is)|(?:is|are|looks) (?:wrong|incorrect|missing)|there is (?:a|an) (?:error|mistake"
-    r"|problem|issue)"
-)
-EVALUATES = words(
-    r"i (?:have )?(?:checked|compared|verified|tested|reviewed|re-?ran)|looks (?:good|correct|right|fine)"
-    r"|all (?:good|done|set)"
-    r"|works as|is (?:correct|complete|done)|perfect|task (?:is )?complete[d]?"
-)
 
 # --- Roles ----------------------------------------------------------------------------------------------------
 
@@ -266,113 +139,6 @@ Profile = Literal[
     "well_separated_critique", "self_review_only", "rubber_stamping", "missing_critic_phase", "fully_conflated_roles",
     "external_critic_present_weak", "no_pre_mortem", "no_alternative_hypothesis", "indeterminate",
 ]  # fmt: skip
-StepType = Literal[
-    "plan", "execute", "self_evaluate", "external_critique", "decision", "observation", "tool_call", "thought",
-]  # fmt: skip
-
-
-NAMED: dict[str, StepType] = {
-    "action": "execute", "planning": "plan", "self_review": "self_evaluate", "reflection": "self_evaluate",
-    "critique": "external_critique", "review": "external_critique", "feedback": "external_critique",
-}  # fmt: skip
-
-
-class RoleStep(msgspec.Struct, frozen=True):
-    """One step and who took it."""
-
-    type: StepType
-    content: str
-    actor: str = "primary"
-    confidence: Share | None = None
-    timestamp: dt.datetime | None = None
-    metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
-
-
-DOES = ("execute", "tool_call")
-WORD = re.compile(r"[^\W\d_]{5,30}")
-NEAR = 5
-
-
-def told_phase(content: str, begun: bool, own: bool, person: bool) -> StepType:
-    """What an untyped message does; ``own``: its speaker planned or acted last, ``begun``: somebody did."""
-    if begun and not own and CRITIQUES.search(content):
-        return "external_critique"
-    if person:
-        return "observation"
-    if begun and (EVALUATES.search(content) or (own and CRITIQUES.search(content))):
-        return "self_evaluate"
-    return "plan" if PLANS.search(content) else "thought"
-
-
-class Roles(msgspec.Struct, frozen=True):
-    """Who did what: the numbers of the steps of each phase, and critiques by somebody who neither planned nor acted."""
-
-    steps: dict[Phase, tuple[int, ...]]
-    independent: tuple[int, ...]
-    answered: frozenset[int]
-    busy: frozenset[str]
-
-
-def roles_of(steps: Sequence[RoleStep]) -> Roles:
-    """The phases by step type; a tool call counts as executing, but does not make who calls it an executor."""
-    found: dict[Phase, list[int]] = {phase: [] for phase in PHASES}
-    for number, step in enumerate(steps):
-        phase = "execute" if step.type in DOES else step.type
-        if phase in found:
-            found[phase].append(number)
-    busy = frozenset({"primary", *(step.actor for step in steps if step.type in ("plan", "execute"))})
-    critiques = found["external_critique"]
-    return Roles(
-        {phase: tuple(numbers) for phase, numbers in found.items()},
-        tuple(n for n in critiques if steps[n].actor not in busy),
-        frozenset(n for n in critiques if _answered(steps, n)),
-        busy,
-    )
-
-
-def _answered(steps: Sequence[RoleStep], number: int) -> bool:
-    """Work goes on right after it, or one of the next steps of somebody else takes up its words."""
-    critique, after = steps[number], steps[number + 1 : number + 1 + NEAR]
-    if after and after[0].actor != critique.actor and after[0].type in ("plan", *DOES):
-        return True
-    asked = set(WORD.findall(critique.content.lower()))
-    others = (step for step in after if step.actor != critique.actor and step.type != "observation")
-    return any(asked & set(WORD.findall(step.content.lower())) for step in others)
-
-
-def substance_of(steps: Sequence[RoleStep], roles: Roles) -> dict[Phase, float]:
-    """The substance of each phase's best step, from its words (``TRAITS``); of a critique also if it was answered."""
-    best = dict.fromkeys(PHASES, 0.0)
-    for phase in PHASES:
-        for number in roles.independent if phase == "external_critique" else roles.steps[phase]:
-            text = steps[number].content
-            base, traits = TRAITS[phase]
-            score = base + sum(weight for pattern, weight in traits if pattern.search(text))
-            if phase == "external_critique" and number in roles.answered:
-                score += 0.45
-            best[phase] = max(best[phase], min(1.0, round(score, 4)) if text.strip() else 0.0)
-    return best
-
-
-LONG = re.compile(r"(?:\S+\s+){5}\S")
-TRAITS: dict[Phase, tuple[float, tuple[tuple[re.Pattern[str], float], ...]]] = {
-    "plan": (0.2, ((ALTERNATIVE, 0.3), (RISK, 0.3), (ORDER, 0.2))),
-    "execute": (0.5, ((CHECKED, 0.3), (RISK, 0.2))),
-    "self_evaluate": (0.1, ((CHECKED, 0.35), (LIMIT, 0.35), (DETAIL, 0.2))),
-    "external_critique": (0.15, ((OBJECTS, 0.2), (LONG, 0.15))),
-}
-
-
-def approvals_of(steps: Sequence[RoleStep]) -> tuple[int, int]:
-    """Self-evaluations, and those of them that the contract counts as revisions."""
-    own = [number for number, step in enumerate(steps) if step.type == "self_evaluate"]
-    after = {number: steps[number + 1].type for number in own if number + 1 < len(steps)}
-    revised = (REVISES.search(steps[n].content) or after.get(n) in ("plan", "execute") for n in own)
-    return len(own), sum(map(bool, revised))
 
 
 def separation(present: Mapping[Phase, bool], external: bool, substance: Mapping[Phase, float]) -> float:
