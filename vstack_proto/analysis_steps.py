@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vstack_proto.analysis.machine import OFFLINE, Analysis, AnalysisState, Concluded, Step, run_id
-from vstack_proto.answers import NO_STORE, detection_body, server_event
+from vstack_proto.answers import HEARTBEAT, NO_STORE, detection_body, server_event
 from vstack_proto.caching import alias_key, cache_key, canonical
 from vstack_proto.commands import (
     AnyCommand,
@@ -24,6 +24,7 @@ from vstack_proto.errors import RemoteProtocolError, TraceNotReadable
 from vstack_proto.events import (
     BodyEnded,
     CacheAnswered,
+    DeadlinePassed,
     FlightHandedOver,
     FlightJoined,
     FlightLanded,
@@ -203,7 +204,7 @@ class AnalysisSteps(IntakeSteps):
             raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
         if event.role == "follows":
             state.phase = FOLLOW
-            return self._open_stream() if state.streams else ()
+            return (*self._open_stream(), *self._next_word(event.at)) if state.streams else ()
         return self._lead(event.at)
 
     def _handed_over(self, event: FlightHandedOver) -> Commands:
@@ -236,7 +237,8 @@ class AnalysisSteps(IntakeSteps):
             if self.policy.provider is None:
                 return self._fail(Failure(502, "llm_resolution_error", _NO_PROVIDER), at)
             state.phase = MODEL
-            return (*self._progress(), CallModel(self._next_ticket(), step, state.last_moment))
+            told = *self._progress(), *self._next_word(at)
+            return (*told, CallModel(self._next_ticket(), step, state.last_moment))
         if isinstance(step, Failure):
             return self._fail(step, at)
         return self._conclude(step, at)
@@ -256,6 +258,17 @@ class AnalysisSteps(IntakeSteps):
             return (*opening, SendPart(part))
         told = {"pass": state.analysis.turn + 1, "passes": turns, "pattern": state.pattern}
         return (SendPart(server_event("progress", msgspec.json.encode(told))),)
+
+    def _next_word(self, at: float) -> Commands:
+        """When a caller who listens must hear something again, at the latest."""
+        state = self.state
+        return (ArmDeadline(min(state.last_moment, at + self.limits.heartbeat)),) if state.streaming else ()
+
+    def _silent(self, event: DeadlinePassed) -> Commands:
+        """It takes long: say that the stream lives, or that the time is up."""
+        if not self.state.streaming or event.at >= self.state.last_moment:
+            return self._too_late(event)
+        return (SendPart(HEARTBEAT), *self._next_word(event.at))
 
     def _conclude(self, step: Concluded, at: float) -> Commands:
         state, policy = self.state, self.policy

@@ -85,6 +85,10 @@ def _envelope(pattern: str, mode: str, model: str) -> bytes:
     return told[:-1] + b',"detection":'
 
 
+# A comment of a stream of events: readers skip it, and whatever stands between sees that the stream lives.
+HEARTBEAT = b":\n\n"
+
+
 def server_event(name: str, data: bytes) -> bytes:
     """One server-sent event; ``data`` is JSON without line breaks."""
     return b"".join((b"event: ", name.encode(), b"\ndata: ", data, b"\n\n"))

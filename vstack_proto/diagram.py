@@ -44,14 +44,21 @@ def leads_to(phase: Phase, kind: type[Event]) -> tuple[Phase, ...]:
 
 
 def everywhere() -> dict[type[Event], bool]:
-    """The events that every phase before the answer takes alike, each with whether the phase may stay as it is."""
+    """The events that end every phase before the answer, each with whether it may leave any of them as it is."""
     waiting = [phase for phase in Phase if phase is not Phase.DONE]
     found = {}
     for kind in RULES[Phase.HEAD]:
-        targets = {tuple("stay" if to is phase else to for to in leads_to(phase, kind)) for phase in waiting}
-        if targets in ({(Phase.DONE,)}, {("stay", Phase.DONE)}):
-            found[kind] = targets != {(Phase.DONE,)}
+        targets = [set(leads_to(phase, kind)) for phase in waiting]
+        if all({Phase.DONE} <= to <= {phase, Phase.DONE} for phase, to in zip(waiting, targets, strict=True)):
+            found[kind] = all(phase in to for phase, to in zip(waiting, targets, strict=True))
     return found
+
+
+def _drawn(phase: Phase, kind: type[Event], common: dict[type[Event], bool]) -> tuple[Phase, ...]:
+    """Where an event may lead in this phase beyond what holds in every one."""
+    if kind not in common:
+        return leads_to(phase, kind)
+    return tuple(to for to in leads_to(phase, kind) if to is phase and not common[kind])
 
 
 def state_diagram() -> str:
@@ -63,9 +70,8 @@ def state_diagram() -> str:
             continue
         arrows: dict[Phase, list[str]] = {}
         for kind in RULES[phase]:
-            if kind not in common:
-                for target in leads_to(phase, kind):
-                    arrows.setdefault(target, []).append(kind.__name__)
+            for target in _drawn(phase, kind, common):
+                arrows.setdefault(target, []).append(kind.__name__)
         lines += [f"    {phase.name} --> {target.name}: {', '.join(arrows[target])}" for target in sorted(arrows)]
     return "\n".join([*lines, f"    {Phase.DONE.name} --> [*]"])
 
@@ -77,7 +83,7 @@ def states_page() -> str:
         f"| `{phase.name}` | `{kind.__name__}` | {_names(leads_to(phase, kind))} |"
         for phase, row in RULES.items()
         for kind in row
-        if phase is not Phase.DONE and kind not in common
+        if phase is not Phase.DONE and _drawn(phase, kind, common)
     ]
     held = [
         f"- `{kind.__name__}`, which leads to `DONE`{', or changes no phase' if stays else ''}."

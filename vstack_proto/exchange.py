@@ -136,11 +136,13 @@ RULES: dict[Phase, Row] = {
     P.FLIGHT: _row(P.FLIGHT, rule(FlightJoined, X._flight_joined, P.FOLLOW, *_AFTER_FLIGHT)),
     P.FOLLOW: _row(
         P.FOLLOW,
+        rule(DeadlinePassed, X._silent, P.FOLLOW, P.DONE),
         rule(FlightLanded, X._flight_landed, P.DONE),
         rule(FlightHandedOver, X._handed_over, *_AFTER_FLIGHT),
     ),
     P.MODEL: _row(
         P.MODEL,
+        rule(DeadlinePassed, X._silent, P.MODEL, P.DONE),
         rule(ModelAnswered, X._model_heard, P.MODEL, P.DONE),
         rule(ModelFailed, X._model_heard, P.DONE),
     ),

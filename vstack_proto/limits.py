@@ -39,6 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         body_timeout: Without progress in a body.
         min_body_rate: Bytes a second of a body, on average; Apache's RequestReadTimeout asks for 500.
         write_timeout: Without progress in an answer.
+        heartbeat: Of silence in a stream of events, before a comment is sent; the 15 that HTML proposes (section 9.2.7,
+            authoring notes), and short of what proxies let pass: nginx closes after 60 without a byte.
         keep_alive_timeout: Between two requests; nginx gives 75.
         max_requests_per_connection: nginx gives 1,000.
         drain_bytes: Read and thrown away after an early answer, so that the peer can read it.
@@ -57,6 +59,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout: float = 30.0
     min_body_rate: float = 256.0
     write_timeout: float = 30.0
+    heartbeat: float = 15.0
     keep_alive_timeout: float = 75.0
     max_requests_per_connection: int = 1_000
     drain_bytes: int = 65_536

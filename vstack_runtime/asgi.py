@@ -9,7 +9,8 @@ import anyio
 
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.events import ShutdownAsked
-from vstack_runtime.asgi_call import Call, Message, Receive, Send
+from vstack_runtime.asgi_call import Call
+from vstack_runtime.asgi_outbox import Message, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.eager import loop_clock

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, cast
+from typing import cast
 
 import anyio
 import structlog
@@ -31,19 +30,15 @@ from vstack_proto.events import (
     ShutdownAsked,
 )
 from vstack_proto.exchange import Exchange
-from vstack_proto.framing import Headers
-from vstack_proto.stage import LINGER_SECONDS, MAX_WAITING_BYTES
+from vstack_proto.stage import MAX_WAITING_BYTES
 from vstack_proto.state import Phase
+from vstack_runtime.asgi_outbox import Message, Outbox, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope, owns_framing
 from vstack_runtime.eager import Begun
 from vstack_runtime.engine import Engine
 from vstack_runtime.logs import bind_request_id
 from vstack_runtime.performer import LATER, Performer
 from vstack_runtime.stopping import FLUSH_SECONDS
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _log = structlog.get_logger("vstack")
 
@@ -70,21 +65,19 @@ class Call:
         self._heads = heads
         self._scope = scope
         self._receive = receive
-        self._send = send
-        self._old = owns_framing(scope)
         self._exchange = Exchange(engine.service)
+        limits = engine.service.policy.limits
+        self._outbox = Outbox(self._exchange.state, limits, receive, send, framed=owns_framing(scope))
         self._deadline = float("inf")
         # Scopes and events cost more than most requests take: they are made once somebody waits.
         self._bell: anyio.CancelScope | None = None
         self._todo: list[ExchangeEvent] = []
-        self._outbox: list[Respond | StartStream | SendPart | EndStream] = []
         self._later: list[Asking] = []
         self._aside: list[Command] = []
         self._calls: dict[int, anyio.CancelScope] = {}
         self._held: list[Message] = []
         self._held_bytes = 0
         self._listens = False
-        self._wanted = False
         self._wanting: anyio.Event | None = None
         self._news: anyio.Event | None = None
 
@@ -101,7 +94,7 @@ class Call:
             await self._read_body()
             if not self._done:
                 await self._wait()
-            await self._flush()
+            await self._outbox.flush()
         except* OSError:
             _log.debug("the peer left before it had its answer")
         finally:
@@ -130,7 +123,7 @@ class Call:
                     if type(command) is ArmDeadline:
                         self._deadline = command.when
                     elif type(command) in _ANSWERS:
-                        self._outbox.append(command)  # type: ignore[arg-type]
+                        self._outbox.put(command)  # type: ignore[arg-type]
                     else:
                         self._carry_out(command, one.at)
         finally:
@@ -157,7 +150,7 @@ class Call:
             if (scope := self._calls.pop(command.ticket, None)) is not None:
                 scope.cancel()
         elif isinstance(command, ReadBody):
-            self._wanted = True
+            self._outbox.wanted = True
             if self._wanting is not None:
                 self._wanting.set()
         elif not isinstance(command, Abort):
@@ -228,7 +221,7 @@ class Call:
                     # Made here and not in the task: what is cancelled before its first step must not take it.
                     scope = self._calls[command.ticket] = anyio.CancelScope()
                     tasks.start_soon(self._perform, command, scope)
-                await self._flush()
+                await self._outbox.flush()
                 await self._news.wait()
             tasks.cancel_scope.cancel()
 
@@ -245,7 +238,7 @@ class Call:
                 await self._until_wanted()
 
     async def _until_wanted(self) -> None:
-        if not self._wanted:
+        if not self._outbox.wanted:
             self._wanting = anyio.Event()
             await self._wanting.wait()
 
@@ -260,40 +253,3 @@ class Call:
             answer = await self._performer.perform(command)
             if self._calls.pop(command.ticket, None) is not None and answer is not None:
                 self.tell(cast("ExchangeEvent", answer))
-
-    # Answering.
-
-    async def _flush(self) -> None:
-        while self._outbox:
-            command = self._outbox.pop(0)
-            if isinstance(command, Respond):
-                await self._start(command.status, command.headers)
-                early = self._exchange.state.unread and self._old
-                await self._send({"type": "http.response.body", "body": command.body, "more_body": early})
-                if early:
-                    await self._linger()
-                    await self._send({"type": "http.response.body", "body": b""})
-            elif isinstance(command, StartStream):
-                await self._start(command.status, command.headers)
-            elif isinstance(command, SendPart):
-                await self._send({"type": "http.response.body", "body": command.data, "more_body": True})
-            else:
-                await self._send({"type": "http.response.body", "body": b""})
-
-    async def _linger(self) -> None:
-        """Read on for a while after an early answer: a connection closed at once takes the answer with it."""
-        state, limits = self._exchange.state, self._engine.service.policy.limits
-        if state.expects_continue and not self._wanted:
-            return  # to ask for the body now would have the host server call for it
-        drained = 0
-        with anyio.move_on_after(LINGER_SECONDS):
-            while drained <= limits.drain_bytes:
-                message = await self._receive()
-                if not message.get("more_body", False):
-                    return
-                drained += len(message.get("body", b""))
-
-    async def _start(self, status: int, headers: Headers) -> None:
-        # HTTP/2 knows no Connection field (RFC 9113, section 8.2.2).
-        encoded = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers if self._old or n != "connection"]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})

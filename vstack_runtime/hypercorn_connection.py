@@ -21,6 +21,7 @@ import hypercorn.asyncio.run
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Event, RawData
 
+from vstack_proto.limits import Limits
 from vstack_runtime.asgi import App
 from vstack_runtime.asyncio_server import AsyncioLine, AsyncioServer
 from vstack_runtime.eager import Begun
@@ -209,6 +210,8 @@ class Connection(TCPServer):
         """Close from our side, as hypercorn does for idleness."""
         self._flush()
         await self._initiate_server_close()
+        # Who reads nothing of what was sent would keep the connection open for ever.
+        self.loop.call_later(Limits().write_timeout, self.writer.transport.abort)
 
     async def _close(self) -> None:
         self._flush()

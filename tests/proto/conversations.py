@@ -33,6 +33,7 @@ from vstack_proto.events import (
     BodyEnded,
     BodyReceived,
     CacheAnswered,
+    DeadlinePassed,
     FlightJoined,
     FlightLanded,
     KeyChecked,
@@ -189,18 +190,22 @@ STREAMED = Scene(
             (
                 like(StartStream, status=200, headers={"content-type": "text/event-stream", "content-length": None}),
                 SendPart(b'event: progress\ndata: {"pass":1,"passes":2,"pattern":"last_word"}\n\n'),
+                ArmDeadline(START + 16.0),
                 like(CallModel, ticket=2),
             ),
         ),
+        (DeadlinePassed(at=START + 16.0), (SendPart(b":\n\n"), ArmDeadline(START + 31.0))),
+        (DeadlinePassed(at=START + 31.5), (SendPart(b":\n\n"), ArmDeadline(START + 46.5))),
         (
-            ModelAnswered(at=START + 3.0, ticket=2, text='{"left_open": false}'),
+            ModelAnswered(at=START + 33.0, ticket=2, text='{"left_open": false}'),
             (
                 SendPart(b'event: progress\ndata: {"pass":2,"passes":2,"pattern":"last_word"}\n\n'),
+                ArmDeadline(START + 48.0),
                 like(CallModel, ticket=3),
             ),
         ),
         (
-            ModelAnswered(at=START + 4.0, ticket=3, text='{"verdict": "fine"}'),
+            ModelAnswered(at=START + 44.0, ticket=3, text='{"verdict": "fine"}'),
             (
                 LandFlight,
                 like(SendPart, data=lambda data: data.startswith(b'event: result\ndata: {"pattern":"last_word"')),

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from tests.proto.asking import Asked, ask
-from tests.proto.conversations import BODY, ENTRY
+from tests.proto.conversations import BODY, ENTRY, LAST_MOMENT
 from tests.proto.last_word import PATTERN, TRACE
+from vstack_proto.answers import HEARTBEAT
 from vstack_proto.commands import (
+    ArmDeadline,
     CallModel,
     EndStream,
     JoinFlight,
@@ -27,6 +29,7 @@ from vstack_proto.events import (
     BodyEnded,
     BodyReceived,
     CacheAnswered,
+    DeadlinePassed,
     FlightHandedOver,
     FlightJoined,
     FlightLanded,
@@ -318,8 +321,15 @@ def test_a_follower_who_listens_hears_of_the_passes_once_it_leads() -> None:
     play(
         exchange,
         [
-            (FlightJoined(at=START, ticket=1, role="follows"), [like(StartStream, status=200)]),
-            (FlightHandedOver(at=START, ticket=1), [SendPart, like(CallModel, ticket=2)]),
+            (
+                FlightJoined(at=START, ticket=1, role="follows"),
+                [like(StartStream, status=200), ArmDeadline(START + 15.0)],
+            ),
+            (DeadlinePassed(at=START + 15.0), [SendPart(HEARTBEAT), ArmDeadline(START + 30.0)]),
+            (
+                FlightHandedOver(at=START + 110.0, ticket=1),
+                [SendPart, ArmDeadline(LAST_MOMENT), like(CallModel, ticket=2)],
+            ),
             (
                 ModelAnswered(at=START, ticket=2, text='{"verdict": "fine"}'),
                 [LandFlight, SendPart, EndStream, Record],

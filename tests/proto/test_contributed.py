@@ -191,13 +191,14 @@ def test_passes_are_told_of_where_that_is_wanted_and_a_repair_is_no_pass() -> No
                 (
                     like(StartStream, status=200, headers={"x-accel-buffering": "no"}),
                     SendPart(b"CONTEXT 1/2 LAST_WORD"),
+                    ArmDeadline(START + 15.0),
                     like(CallModel, ticket=2),
                 ),
             ),
-            (ModelAnswered(at=START, ticket=2, text="?"), (like(CallModel, ticket=3),)),
+            (ModelAnswered(at=START, ticket=2, text="?"), (ArmDeadline(START + 15.0), like(CallModel, ticket=3))),
             (
                 ModelAnswered(at=START, ticket=3, text='{"left_open": false}'),
-                (SendPart(b"CONTEXT 2/2 LAST_WORD"), like(CallModel, ticket=4)),
+                (SendPart(b"CONTEXT 2/2 LAST_WORD"), ArmDeadline(START + 15.0), like(CallModel, ticket=4)),
             ),
             (
                 ModelAnswered(at=START, ticket=4, text='{"verdict": "fine"}'),

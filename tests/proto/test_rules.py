@@ -69,6 +69,7 @@ SMALL = make_service(PATTERN, limits=Limits(max_body_bytes=10))
 
 # Tickets are filled in by ``arrive``.
 HEAD = analyze_received("last_word", (("x-api-key", KEY),))
+TOLD_HEAD = analyze_received("last_word", (("x-api-key", KEY), ("accept", "text/event-stream")))
 PLAIN_HEAD = analyze_received("last_word")
 NAMED = KeyChecked(at=START, ticket=0, name="alice", loaded=1)
 NOBODY = KeyChecked(at=START, ticket=0, name=None, loaded=1)
@@ -157,6 +158,9 @@ for phase, (service, way) in WAYS.items():
     if phase is not P.DONE:
         for last in (PeerLeft(at=START), DeadlinePassed(at=START), Crashed(at=START)):
             ARROWS[phase, type(last), P.DONE] = service, (*way, last)
+        if phase in (P.FOLLOW, P.MODEL):
+            listening = (TOLD_HEAD, *way[1:], DeadlinePassed(at=START))
+            ARROWS[phase, DeadlinePassed, phase] = service, listening
         ARROWS[phase, ShutdownAsked, phase] = service, (*way, ShutdownAsked(at=START))
         ARROWS[phase, ShutdownAsked, P.DONE] = service, (*way, ShutdownAsked(at=START, now=True))
 

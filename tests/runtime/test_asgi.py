@@ -181,7 +181,7 @@ def test_what_is_left_of_a_refused_body_is_read_within_bounds(backend: Backend) 
     host = call(backend, engine(limits=limits), posted(300), Host(*rest))
     assert (host.status, host.headers[b"connection"]) == (413, b"close")
     # The answer was complete before the rest was read; 4 parts are more than 100 bytes.
-    assert [message.get("more_body") for message in host.told[1:]] == [True, None]
+    assert [message.get("more_body") for message in host.told[1:]] == [True, False]
     assert host.asked == 4
 
 
@@ -284,3 +284,47 @@ def test_a_bug_is_logged_with_the_request_it_met(backend: Backend, logged: list[
     host = call(backend, engine(), posted(len(body), (b"x-request-id", b"mine")), Host(part(body)))
     assert host.status == 500
     assert [entry["event"] for entry in logged if entry["log_level"] == "error"] == ["an exchange crashed"]
+
+
+# Peers that do not read.
+
+
+class Stuck(Host):
+    """A host whose peer reads no more after so many messages."""
+
+    def __init__(self, takes: int, *says: Message) -> None:
+        super().__init__(*says)
+        self.takes = takes
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        if len(self.told) >= self.takes:
+            await anyio.sleep_forever()
+
+
+@on_both
+def test_a_stream_that_nobody_reads_ends_with_its_call(backend: Backend) -> None:
+    provider = GatedProvider()
+    asked = analysis_body("calm", model=None)
+    one = engine(limits=Limits(write_timeout=0.1, heartbeat=0.01), provider=provider)
+    told = posted(len(asked), (b"accept", b"text/event-stream"))
+    host = call(backend, one, told, Stuck(2, part(asked)))
+    assert (provider.gate.came, provider.gate.cancelled) == (1, 1)
+    assert [message["type"] for message in host.told] == ["http.response.start", "http.response.body"]
+    counted = one.metrics.registry.get_sample_value(
+        "vstack_requests_total",
+        {"surface": "rest", "pattern": PATTERN.name, "mode": "quick", "status": "cancelled"},
+    )
+    assert counted == 1
+
+
+@on_both
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 200_000])
+def test_a_large_answer_goes_out_in_parts(backend: Backend, size: int) -> None:
+    body = analysis_body("x" * size)
+    host = call(backend, engine(), posted(len(body)), Host(part(body)))
+    assert int(host.headers[b"content-length"]) == len(host.body)
+    sizes = [len(message["body"]) for message in host.told[1:]]
+    assert max(sizes) <= 65_536
+    assert all(sizes)
+    assert [message["more_body"] for message in host.told[1:]] == [True] * (len(sizes) - 1) + [False]

@@ -16,11 +16,13 @@ import h2.events
 import pytest
 
 from tests.conftest import Service
+from vstack_proto.limits import Limits
 from vstack_runtime import hypercorn_server
 from vstack_runtime.conformance.drivers import Served, ServeDriver
 from vstack_runtime.conformance.kit import analysis, analysis_body, request
 from vstack_runtime.conformance.parts import ANALYZE, PATTERN, GatedProvider, wait_until
 from vstack_runtime.engine import Engine
+from vstack_runtime.scripted import ScriptedProvider
 from vstack_runtime.settings import Settings
 
 PATIENCE = 20.0
@@ -78,8 +80,8 @@ Start = Callable[..., Served]
 def start() -> Iterator[Start]:
     running: list[Served] = []
 
-    def begin(**parts: Any) -> Served:
-        engine = Engine(Settings(drain_delay=0.0), patterns=[PATTERN], env={}, **parts)
+    def begin(limits: Limits = Limits(), **parts: Any) -> Served:  # noqa: B008
+        engine = Engine(Settings(limits=limits, drain_delay=0.0), patterns=[PATTERN], env={}, **parts)
         one = ServeDriver("hypercorn", hypercorn_server.serve).start(engine)
         running.append(one)
         return one
@@ -153,6 +155,21 @@ def test_an_idle_connection_in_http2_ends_with_the_service(start: Start) -> None
         server.ask_to_stop()
         while peer.take():
             pass
+
+
+def test_who_asks_in_http2_and_reads_nothing_does_not_keep_its_answer_in_memory(start: Start) -> None:
+    limits = Limits(write_timeout=0.1)
+    # More than the window of a stream, which this peer never widens.
+    server = start(limits, provider=ScriptedProvider(['{"verdict": "%s"}' % ("x" * 200_000)]))
+    with connected(server) as sock:
+        peer = Peer2(sock)
+        stream = peer.ask(ANALYZE, analysis_body(model=None))
+        while len(peer.streams.get(stream, b"")) < 65_535:
+            assert peer.take()
+        server.ask_to_stop()
+        # It waits for requests in flight, for two minutes if need be: this one is in flight no more.
+        assert server.wait_ended(PATIENCE) == []
+    assert stream not in peer.done
 
 
 @pytest.fixture

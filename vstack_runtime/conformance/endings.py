@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from vstack_proto.answers import HEARTBEAT
 from vstack_runtime.conformance.kit import Kit, Peer, Scenario, analysis, request
 from vstack_runtime.conformance.parts import (
     ANALYZE,
@@ -187,6 +188,51 @@ def leaves_a_stream(kit: Kit) -> None:
     kit.wait_ended_as("cancelled", mode="standard")
 
 
+def long_stream(kit: Kit) -> None:
+    """A stream in which nothing happens for long: comments show that it lives, to those who follow too."""
+    provider, cache = GatedProvider(), CountingCache()
+    kit.start(provider=provider, cache=cache, heartbeat=0.05)
+    peers = [kit.connect(analysis("long", EVENTS, model=None, name="leads"))]
+    provider.gate.wait_for(1)
+    peers.append(kit.connect(analysis("long", EVENTS, model=None, name="follows")))
+    parts: list[list[bytes]] = [[], []]
+    for peer, told in zip(peers, parts, strict=True):
+        must(peer.head().startswith(b"HTTP/1.1 200 "), "the stream has begun")
+        while told.count(HEARTBEAT) < 2:
+            told.append(peer.part())
+    provider.gate.open()
+    for peer, told in zip(peers, parts, strict=True):
+        while told[-1]:
+            told.append(peer.part())
+        must(peer.send(request("/livez")).answer().status == 200, "the connection lives on")
+    names = [[part.split(b"\n")[0] for part in told if part not in (HEARTBEAT, b"")] for told in parts]
+    must(names == [[b"event: progress", b"event: result"], [b"event: result"]], f"{names}")
+
+
+def late_stream(kit: Kit) -> None:
+    """A stream whose time is up: its last event says so, and the call is cancelled."""
+    provider = GatedProvider()
+    kit.start(provider=provider, heartbeat=0.1, request_timeout=0.35)
+    told = kit.connect(analysis("late", EVENTS, model=None)).answer(heard=False).parts or ()
+    must(told.count(HEARTBEAT) >= 2, f"{told}")
+    must(told[-2].startswith(b"event: error\n") and b'"timeout"' in told[-2], f"{told}")
+    provider.gate.wait_cancelled(1)
+    kit.wait_ended_as("timeout")
+
+
+def unread_stream(kit: Kit) -> None:
+    """A stream that nobody reads: what it holds is let go after a while, and its connection ends."""
+    # More than the buffers of a connection over loopback take.
+    size = 2_000_000
+    kit.start(write_timeout=0.2, max_body_bytes=8 * size, max_string_chars=size, max_total_chars=size)
+    text = "\x01" * size  # of which each takes six bytes in JSON
+    for number in range(2):
+        kit.connect(analysis(text, EVENTS))
+        kit.wait_ended_as("ok", times=number + 1)
+    kit.wait_connections(0)
+    must(kit.connect(analysis("others", EVENTS)).answer(heard=False).status == 200, "others are served")
+
+
 def slow_reader(kit: Kit) -> None:
     """Who asks for much and reads little is not served ahead; others are, and in the end all answers come whole."""
     kit.start()
@@ -301,6 +347,9 @@ ENDINGS: tuple[Scenario, ...] = (
     Scenario("a follower takes over", follower_takes_over),
     Scenario("a follower leaves", follower_leaves),
     Scenario("leaves a stream", leaves_a_stream),
+    Scenario("a long stream", long_stream),
+    Scenario("a late stream", late_stream),
+    Scenario("a stream that nobody reads", unread_stream, wire=True),
     Scenario("a request behind one that waits", pipelined_behind),
     Scenario("a slow reader", slow_reader),
     Scenario("a peer that never reads", never_reads, wire=True),

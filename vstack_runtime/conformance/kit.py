@@ -151,7 +151,7 @@ class Peer:
             body: Whether one may follow the head: False for what answers HEAD.
             heard: Whether it is compared with what other drivers answer.
         """
-        head = self._until(b"\r\n\r\n")
+        head = self.head()
         line, *rest = head[:-4].decode("latin-1").split("\r\n")
         fields = {name.lower(): value for name, value in (item.split(": ", 1) for item in rest)}
         status = int(line.split(" ")[1])
@@ -168,6 +168,10 @@ class Peer:
         if heard:
             self._heard.append(answer.comparable())
         return answer
+
+    def head(self) -> bytes:
+        """Read the head of a response, the empty line included."""
+        return self._until(b"\r\n\r\n")
 
     def part(self) -> bytes:
         """Read one chunk of a streamed body."""
