@@ -67,7 +67,7 @@ class Call:
         self._receive = receive
         self._exchange = Exchange(engine.service)
         limits = engine.service.policy.limits
-        self._outbox = Outbox(self._exchange.state, limits, receive, send, framed=owns_framing(scope))
+        self._outbox = Outbox(self._exchange, limits, receive, send, framed=owns_framing(scope))
         self._deadline = float("inf")
         # Scopes and events cost more than most requests take: they are made once somebody waits.
         self._bell: anyio.CancelScope | None = None

@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 
 from vstack_proto.commands import EndStream, Respond, SendPart, StartStream
+from vstack_proto.exchange import Exchange
 from vstack_proto.framing import Headers
 from vstack_proto.limits import Limits
 from vstack_proto.stage import LINGER_SECONDS
-from vstack_proto.state import State
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,17 +29,17 @@ class Outbox:
         wanted: Whether the request's body was asked for.
     """
 
-    def __init__(self, state: State, limits: Limits, receive: Receive, send: Send, *, framed: bool) -> None:
+    def __init__(self, exchange: Exchange, limits: Limits, receive: Receive, send: Send, *, framed: bool) -> None:
         """
         Args:
-            state: Of the exchange.
+            exchange: Gives the commands.
             limits: How long things may take.
             receive: Gives the host server's messages.
             send: Takes ours.
             framed: Whether the version of HTTP has framing of its own (1.1 and before).
         """
         self.wanted = False
-        self._state = state
+        self._exchange = exchange
         self._limits = limits
         self._receive = receive
         self._send = send
@@ -60,7 +60,7 @@ class Outbox:
             command = self._waiting.pop(0)
             if isinstance(command, Respond):
                 await self._start(command.status, command.headers)
-                early = self._state.unread and self._framed
+                early = self._exchange.state.unread and self._framed
                 await self._body(command.body, more=early)
                 if early:
                     await self._linger()
@@ -91,7 +91,7 @@ class Outbox:
 
     async def _linger(self) -> None:
         """Read on for a while after an early answer: a connection closed at once takes the answer with it."""
-        if self._state.expects_continue and not self.wanted:
+        if self._exchange.state.expects_continue and not self.wanted:
             return  # to ask for the body now would have the host server call for it
         drained = 0
         with anyio.move_on_after(LINGER_SECONDS):
