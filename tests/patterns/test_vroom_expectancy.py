@@ -174,6 +174,13 @@ LISTED = texts.SignalsAnswer(
         texts.SignalFinding("pointless_signal", 2, "may or may not be used", "Doubt."),
         texts.SignalFinding("neutral", 1, "tokens per account", "Only a count."),
         texts.SignalFinding("worked_example", 2, "here is an example", "Invented."),
+    )
+)
+TURNS = texts.TurnsAnswer(
+    (
+        texts.TurnFinding(0, "turns_away", "instrumentality", "asks for a reader", "whether anyone reads"),
+        texts.TurnFinding(1, "falls", "instrumentality", "a tenth of the effort", "from 900 to 60"),
+        texts.TurnFinding(1, "falls", "expectancy", "too hard", "words that are not there"),
     ),
     "A named reader would let the rest count.",
 )
@@ -186,7 +193,12 @@ LISTED = texts.SignalsAnswer(
         ("standard", {"terms": texts.TermsAnswer(FOUND), "interventions": texts.RemedyAnswer((CHANGE,))}),
         (
             "forensic",
-            {"terms": texts.TermsAnswer(FOUND), "signals": LISTED, "interventions": texts.RemedyAnswer((CHANGE,))},
+            {
+                "terms": texts.TermsAnswer(FOUND),
+                "signals": LISTED,
+                "interaction": TURNS,
+                "interventions": texts.RemedyAnswer((CHANGE,)),
+            },
         ),
     ],
 )
@@ -207,11 +219,31 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
             ("pointless_signal", "instrumentality", "lowers"), ("neutral", "none", "neutral"),
         ]  # fmt: skip
         assert found.eiv_interaction_audit.notes.startswith("A named reader")
+        assert found.eiv_interaction_audit.notes.endswith("Turns of the effort: instrumentality 2.")
+        assert "a tenth of the effort" in [one.claim for one in found.evidence]
+
+
+def test_where_effort_turned_bears_the_scores_out_or_speaks_against_them() -> None:
+    case, terms = kit.case_of(PATTERN, IDLE, "forensic"), {"terms": texts.TermsAnswer(FOUND)}
+
+    def turned(term: Any, effort: Any = "falls") -> Any:
+        told = texts.TurnsAnswer((texts.TurnFinding(1, effort, term, "why", "from 900 to 60"),), "So.")
+        return PATTERN.conclude(case, {**terms, "interaction": told})
+
+    plain = PATTERN.conclude(case, terms)
+    assert turned("instrumentality").confidence == round(plain.confidence + 0.05, 2)
+    assert turned("valence").confidence == round(plain.confidence - 0.1, 2)
+    assert turned("valence", "rises").confidence == plain.confidence
+    # What holds the effort down comes first, whatever lacks most.
+    assert plain.interventions[0].target_term == "instrumentality"
+    assert turned("expectancy").interventions[0].target_term == "expectancy"
 
 
 def test_passes_that_change_nothing_are_skipped() -> None:
     high = {"terms": texts.TermsAnswer(tuple(texts.TermFinding(term, 0.9, "High.", ()) for term in TERMS))}
-    _, listing, changes = PATTERN.passes["forensic"]
+    _, listing, turns, changes = PATTERN.passes["forensic"]
+    assert turns.wanted(kit.case_of(PATTERN, GOOD), high)
+    assert not turns.wanted(kit.case_of(PATTERN, work("Reconcile them.")), high)
     assert listing.wanted(kit.case_of(PATTERN, GOOD), high)
     assert not changes.wanted(kit.case_of(PATTERN, GOOD), high)
     assert not listing.wanted(kit.case_of(PATTERN, work("", "Reconciled all 90")), high)

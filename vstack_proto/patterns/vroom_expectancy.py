@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
 from vstack_proto.patterns import observed, signs
+from vstack_proto.patterns import vroom_expectancy_signs as words
 from vstack_proto.patterns import vroom_expectancy_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
     Case,
     Detection,
+    Evidence,
     Fault,
     Pass,
     Pattern,
@@ -21,10 +24,12 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Source,
+    asks,
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.vroom_expectancy_texts import TERMS, TOUCHES, Bottleneck, Category, Signed, Term
+from vstack_proto.patterns.vroom_expectancy_signs import AGAINST, EFFORT, FOR, TOUCHES
+from vstack_proto.patterns.vroom_expectancy_texts import TERMS, Bottleneck, Signed, Term
 from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
@@ -115,9 +120,6 @@ def from_trace(canonical: CanonicalTrace) -> AgentExpectancyTrace:
     )
 
 
-EFFORT = "effort signal"
-
-
 def read(trace: AgentExpectancyTrace) -> Reading:
     """Facts, then what can be quoted: behaviours first, then effort signals, then the prompt."""
     facts = observed.facts(trace)
@@ -139,37 +141,21 @@ def preconditions(trace: AgentExpectancyTrace) -> Iterable[Fault]:
 
 def signals(trace: AgentExpectancyTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by what the words do; and effort that is told to fall."""
-    return signs.strongest([*signs.find(reading, texts.RULES), *_drops(reading)])
-
-
-def _drops(reading: Reading) -> Iterator[Signal]:
-    """Effort signals that tell of half the effort or less, or of its end; elsewhere such numbers may be good news."""
-    for number, step in enumerate(reading.steps):
-        if step.kind != EFFORT:
-            continue
-        fell = texts.FALLS.search(step.content)
-        if fell is not None and 2 * int(fell[2]) <= int(fell[1]):
-            claim = f"Effort falls from {fell[1]} to {fell[2]} while the work goes on: what follows does not hold it"
-            yield Signal("effort_drop", claim, (number,), signs.line_at(step.content, *fell.span()), 0.3)
-        elif (ends := texts.CEASES.search(step.content)) is not None:
-            claim = "Effort ends before the work does: what follows does not hold it"
-            yield Signal("effort_drop", claim, (number,), signs.line_at(step.content, *ends.span()), 0.3)
+    return signs.strongest([*signs.find(reading, words.RULES), *words.drops(reading)])
 
 
 # Where nothing is seen a term is taken to carry (0.7 and more), so that silence makes no bottleneck.
 UNSEEN: Scores = {"expectancy": 0.85, "instrumentality": 0.85, "valence": 0.8}
 CARRIES = 0.7
-FOR = {name: term for name, (term, mode) in TOUCHES.items() if mode is None}
-AGAINST = {name: term for name, (term, mode) in TOUCHES.items() if mode}
 
 
 def shown(trace: AgentExpectancyTrace, seen: Sequence[Signal]) -> dict[Term, float]:
     """How far the signals show each term to carry; the declared reward is what performance leads to."""
     against = signs.weigh(signs.under([one for one in seen if one.name in AGAINST], AGAINST), TERMS)
     support = signs.weigh(signs.under([one for one in seen if one.name in FOR], FOR), TERMS)
-    averse = signs.weigh(signs.under([one for one in seen if one.name in texts.AVERSE], AGAINST), TERMS)["valence"]
+    averse = signs.weigh(signs.under([one for one in seen if one.name in words.AVERSE], AGAINST), TERMS)["valence"]
     reward = (trace.declared_reward or "").strip().lower()
-    if reward in texts.NOTHING:
+    if reward in words.NOTHING:
         against["instrumentality"] = 1 - (1 - against["instrumentality"]) * 0.8
     elif reward:
         support["instrumentality"] = 1 - (1 - support["instrumentality"]) * 0.7
@@ -259,9 +245,7 @@ def _judged(case: Case[AgentExpectancyTrace], answers: Answers) -> dict[Term, si
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[Term, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    looked = Case(case.trace, case.reading, case.signals, case.mode)
-    return {term: own.score for term, own in _judged(looked, answers).items()}
+    return {term: own.score for term, own in _judged(case.aside(), answers).items()}
 
 
 def is_low(case: Case[Any], answers: Answers) -> bool:
@@ -275,14 +259,24 @@ def has_terms(case: Case[Any], answers: Answers) -> bool:
     return any(step.kind == EFFORT or observed.terms(step) for step in case.reading.steps)
 
 
+def does_something(case: Case[Any], answers: Answers) -> bool:
+    """Without a behaviour or an effort signal there is no effort to follow."""
+    return any(step.kind == EFFORT or observed.own(step) for step in case.reading.steps)
+
+
+def ask_interaction(case: Case[Any], answers: Answers) -> str:
+    """How the effort ran, given how far the terms carry."""
+    return texts.ASK_INTERACTION.format(found=signs.scored(_scores(case, answers)))
+
+
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given how far the terms carry."""
-    found = ", ".join(f"{term} {score:.2f}" for term, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
+    return texts.ASK_REMEDY.format(found=signs.scored(_scores(case, answers))) + texts.ASK_CHANGES
 
 
-READ = Pass("terms", texts.TermsAnswer, lambda case, answers: texts.TASK)
-LIST = Pass("signals", texts.SignalsAnswer, lambda case, answers: texts.ASK_SIGNALS, has_terms)
+READ = Pass("terms", texts.TermsAnswer, asks(texts.TASK))
+LIST = Pass("signals", texts.SignalsAnswer, asks(texts.ASK_SIGNALS), has_terms)
+TURNS = Pass("interaction", texts.TurnsAnswer, ask_interaction, does_something)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_low)
 
 
@@ -302,7 +296,14 @@ def conclude(case: Case[AgentExpectancyTrace], answers: Answers) -> VroomDetecti
     sure = signs.confidence(case.signals, len(case.reading.steps))
     if "terms" in answers:
         sure = round(min(0.9, sure + 0.1 + 0.02 * len(said)), 2)
-    interventions = _interventions(case, answers, scores, profile)
+    told, turns = _turns(case, answers.get("interaction"))
+    root = max(told, key=lambda term: told[term], default=None)
+    # Where effort turned tells on its own which term is lacking: it bears the scores out, or speaks against them.
+    if root is not None:
+        sure = round(min(0.9, sure + 0.05) if root in lacking else sure - 0.1, 2)
+    interventions = tuple(
+        sorted(_interventions(case, answers, scores, profile), key=lambda one: one.target_term != root)
+    )
     payload = {"term_scores": scores, "motivation_score": score}
     kinds = [one.intervention_type for one in interventions]
     labels = {"profile_pattern": profile, "bottleneck": bottleneck}
@@ -321,13 +322,13 @@ def conclude(case: Case[AgentExpectancyTrace], answers: Answers) -> VroomDetecti
         success=trace.success,
         severity=severity_of(score),
         profile_pattern=profile,
-        prompt_signals=_listed(case, answers),
-        eiv_interaction_audit=_audit(scores, answers),
+        prompt_signals=words.listed(case, answers.get("signals")),
+        eiv_interaction_audit=_audit(scores, answers, told),
         attached_playbooks=attach_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(one.target_term, one.intervention_type) for one in interventions]
         ),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
-        evidence=signs.each_once([*said, *signs.proofs(case, seen)]),
+        evidence=signs.each_once([*said, *turns, *signs.proofs(case, seen)]),
         confidence=sure,
     )
 
@@ -345,32 +346,23 @@ def _interventions(
     return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
 
 
-def _listed(case: Case[Any], answers: Answers) -> tuple[texts.PromptSignal, ...]:
-    told: texts.SignalsAnswer | None = answers.get("signals")
-    found: dict[tuple[str, str], texts.PromptSignal] = {}
-    for one in told.signals if told else ():
-        if stands := case.quoted(one.quote, (one.step,)):
-            found.setdefault((one.category, stands[0]), _signal(one.category, stands[0], one.explanation))
-    for seen in case.signals if told is None else ():
-        if seen.name in texts.CATEGORIES:
-            one_of = msgspec.convert(seen.name, Category)
-            found.setdefault((seen.name, seen.quote), _signal(one_of, seen.quote, f"{seen.claim}."))
-    return tuple(found.values())
+def _turns(case: Case[Any], told: texts.TurnsAnswer | None) -> tuple[Mapping[Term, int], tuple[Evidence, ...]]:
+    """How often effort fell or turned away for lack of each term, and the proof, as far as words stand."""
+    found: dict[tuple[int, Term], Evidence] = {}
+    for one in told.turns if told else ():
+        stands = case.quoted(one.quote, (one.step,))
+        if stands and one.effort != "rises":
+            found.setdefault((one.step, one.term), Evidence(one.claim, (one.step,), stands[0]))
+    return Counter(term for _, term in found), tuple(found.values())
 
 
-def _signal(category: Category, quote: str, why: str) -> texts.PromptSignal:
-    if category == "neutral":
-        return texts.PromptSignal(category, quote, "none", "neutral", why)
-    return texts.PromptSignal(category, quote, TOUCHES[category][0], "lifts" if category in FOR else "lowers", why)
-
-
-def _audit(scores: Scores, answers: Answers) -> texts.InteractionAudit:
-    told, score = answers.get("signals"), score_of(scores)
+def _audit(scores: Scores, answers: Answers, turned: Mapping[Term, int]) -> texts.InteractionAudit:
+    told, score = answers.get("interaction"), score_of(scores)
     fallen: Bottleneck = bottleneck_of(scores) if quality_of(score) == "collapsed" else "none"
     said = " x ".join(f"{scores[term]:.2f}" for term in TERMS) + f" = {score:.2f}."
-    return texts.InteractionAudit(
-        interaction_of(scores), fallen, f"{told.interaction.strip()} {said}" if told else said
-    )
+    if turned:
+        said += f" Turns of the effort: {', '.join(f'{term} {number}' for term, number in turned.items())}."
+    return texts.InteractionAudit(interaction_of(scores), fallen, f"{told.notes.strip()} {said}" if told else said)
 
 
 PATTERN = Pattern(
@@ -379,9 +371,9 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentExpectancyTrace, detection=VroomDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("terms", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
+        "quick": (Pass("terms", texts.QuickAnswer, asks(f"{texts.TASK}\n\n{texts.ASK_CHANGES}")),),
         "standard": (READ, CHANGES),
-        "forensic": (READ, LIST, CHANGES),
+        "forensic": (READ, LIST, TURNS, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "task"), preconditions=preconditions,
