@@ -16,7 +16,14 @@ from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import mcgregor_texts as texts
 from vstack_proto.patterns.common import Evidence
 from vstack_proto.patterns.mcgregor import PATTERN, OrchestrationStep, OrchestratorTrace, control_of
-from vstack_proto.patterns.mcgregor_texts import TaskProperties, mismatch_of, mode_of, need_of, profile_of, quality_of
+from vstack_proto.patterns.mcgregor_oversight import (
+    TaskProperties,
+    mismatch_of,
+    mode_of,
+    need_of,
+    profile_of,
+    quality_of,
+)
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 HARMLESS = TaskProperties("low", "routine", agent_capability="proven")
@@ -169,9 +176,9 @@ AUDIT = texts.AuditAnswer(
         texts.StepFinding(1, "theory_x", False, "Leave it.", "A trifle.", "import order"),
         texts.StepFinding(0, "theory_y", True, "", "", "words that are not there"),
         texts.StepFinding(9, "theory_y", True, "", "", "Approve"),
-    ),
-    "A rename can be undone.",
+    )
 )
+AS_STATED = texts.PropertiesAnswer((), "A rename can be undone.")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,8 @@ AUDIT = texts.AuditAnswer(
         (
             "forensic",
             {
-                "modes": texts.ModesAnswer(SEEN, WANTED, "Too tight."), "audit": AUDIT,
+                "modes": texts.ModesAnswer(SEEN, WANTED, "Too tight."), "properties": AS_STATED,
+                "audit": AUDIT,
                 "interventions": texts.RemedyAnswer((CHANGE,)),
             },
         ),
@@ -207,6 +215,47 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     if mode == "forensic":
         assert [(one.step_index, one.was_appropriate) for one in found.step_audits] == [(0, True), (1, False)]
         assert "A rename can be undone." in found.optimality_justification.final_rationale
+
+
+def other(name: Any, value: Any, step: int, quote: str) -> texts.PropertyFinding:
+    return texts.PropertyFinding(name, value, step, quote, f"{name} is {value}")
+
+
+def test_a_task_that_the_run_shows_to_be_other_than_stated() -> None:
+    lied = led(
+        HARMLESS,
+        ("delegate", "Drop the column; report when you are done."),
+        ("agent", "The table of payments has no backup. Dropped all the same."),
+    )
+    case = kit.case_of(PATTERN, lied, "forensic")
+    free = texts.ModesAnswer(texts.ModeFinding("theory_y", "Lets go.", ()), WANTED, "Free.")
+    told = (
+        other("reversibility", "irreversible", 1, "no backup"),
+        other("reversibility", "partial", 1, "Dropped"),
+        other("risk_level", "high", 1, "The table of payments"),
+        other("risk_level", "proven", 1, "Dropped all the same"),
+        other("regulatory_exposure", "regulated", 0, "words that are not there"),
+        other("complexity", "routine", 0, "Drop the column"),
+    )
+    answers = {"modes": free, "properties": texts.PropertiesAnswer(told, "Payments were at stake.")}
+    stated, found = PATTERN.conclude(case, {"modes": free}), PATTERN.conclude(case, answers)
+    assert (stated.optimal_mode, stated.profile_pattern) == ("theory_y", "well_matched_theory_y")
+    assert (found.optimal_mode, found.profile_pattern) == ("hybrid", "irreversible_action_under_supervision")
+    # What each property shows is what counts: first come, and only a value of its own in words that stand.
+    reasons = found.optimality_justification
+    assert (reasons.task_reversibility, reasons.task_risk, reasons.regulatory) == (
+        "irreversible",
+        "high",
+        "not regulated",
+    )
+    assert reasons.final_rationale.startswith("Payments were at stake.")
+    assert [one.claim for one in found.evidence] == ["reversibility is irreversible", "risk_level is high"]
+    assert kit.misquotes(PATTERN, lied, found) == []
+    # A model's word for the mode that is wanted counts only where no property was held against the run.
+    tight = texts.ModeFinding("theory_x", "Payments.", (Evidence("payments", (1,), "payments"),))
+    free = texts.ModesAnswer(free.observed, tight, "Free.")
+    assert PATTERN.conclude(case, {"modes": free}).optimal_mode == "theory_x"
+    assert PATTERN.conclude(case, {"modes": free, "properties": AS_STATED}).optimal_mode == "theory_y"
 
 
 def test_no_change_is_asked_for_where_oversight_fits() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import mcgregor_oversight as oversight
 from vstack_proto.patterns import mcgregor_texts as texts
 from vstack_proto.patterns import signs
 from vstack_proto.patterns.common import (
@@ -27,9 +28,11 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
 )
-from vstack_proto.patterns.mcgregor_texts import ModeIntervention, Profile, Quality, TaskProperties, Theory, mode_of
+from vstack_proto.patterns.mcgregor_oversight import Profile, Quality, TaskProperties, mode_of
+from vstack_proto.patterns.mcgregor_texts import ModeIntervention, Theory
 from vstack_proto.trace import CanonicalTrace, TraceStep, utc
 
 SOURCES = (
@@ -113,15 +116,15 @@ class OrchestratorModeDetection(Detection, frozen=True):
     success: bool = False
     severity: Severity = "moderate"
     profile_pattern: Profile = "indeterminate"
-    step_audits: tuple[texts.StepAudit, ...] = ()
-    optimality_justification: texts.OptimalityJustification | None = None
+    step_audits: tuple[oversight.StepAudit, ...] = ()
+    optimality_justification: oversight.OptimalityJustification | None = None
     baseline: ModeBaseline | None = None
     attached_playbooks: tuple[texts.ModePlaybook, ...] = ()
 
 
 LEADS = signs.words(r"orchestrator|manager|supervisor|lead(?:er)?|coordinator|planner")
 SAID: tuple[tuple[texts.StepType, Any], ...] = tuple(
-    (cast("texts.StepType", n), signs.words(w)) for n, w in texts.SPOKEN
+    (cast("texts.StepType", n), signs.words(w)) for n, w in oversight.SPOKEN
 )
 
 
@@ -200,7 +203,7 @@ def controls(trace: OrchestratorTrace) -> dict[int, float]:
     for number, step in enumerate(trace.steps):
         if step.actor == "orchestrator" and step.step_type != "observation":
             plain = step.step_type in ("delegate", "broaden", "approve")
-            tight, loose = texts.TIGHT.search(step.content), texts.LOOSE.search(step.content)
+            tight, loose = oversight.TIGHT.search(step.content), oversight.LOOSE.search(step.content)
             found[number] = 1.0 if plain and tight else 0.0 if plain and loose else CONTROL[step.step_type]
     return found
 
@@ -212,13 +215,13 @@ def control_of(trace: OrchestratorTrace) -> float:
 
 def signals(trace: OrchestratorTrace, reading: Reading) -> tuple[Signal, ...]:
     """Where oversight does not fit: the steps on the wrong side, and alarms that changed nothing."""
-    control, need = control_of(trace), texts.need_of(trace.task_properties)
+    control, need = control_of(trace), oversight.need_of(trace.task_properties)
     if mode_of(control) == mode_of(need):
         return ()
     tight = control > need
     found = [] if tight else list(_unheeded(trace))
     for number, held in controls(trace).items():
-        if (held >= texts.X_FROM) if tight else (held <= texts.Y_TO):
+        if (held >= oversight.X_FROM) if tight else (held <= oversight.Y_TO):
             named = trace.steps[number].step_type.replace("_", " ")
             claim = f"A {named} where the task leaves room" if tight else f"A {named} where the task asks for a gate"
             quote = signs.first_line(trace.steps[number].content)
@@ -232,57 +235,60 @@ def _unheeded(trace: OrchestratorTrace) -> Iterator[Signal]:
     held = controls(trace)
     for number, step in enumerate(trace.steps):
         if step.actor == "agent":
-            match = texts.ALARM.search(step.content)
+            match = oversight.ALARM.search(step.content)
             if match is not None and (quote := signs.line_at(step.content, *match.span())):
                 alarm = (number, quote)
         elif alarm is not None and number in held:
-            if held[number] <= texts.Y_TO:
+            if held[number] <= oversight.Y_TO:
                 claim = f"The alarm of step {alarm[0]} is answered by letting go in step {number}"
                 yield Signal("unheeded", claim, (alarm[0],), alarm[1], 0.7)
             alarm = None
 
 
 class Modes(msgspec.Struct, frozen=True):
-    """Both modes, how far they are apart, and what proves them."""
+    """Both modes, how far they are apart, the task as the run shows it, and what proves them."""
 
     seen: Theory
     wanted: Theory
     mismatch: float
+    quality: Quality
     rationale: str
+    task: TaskProperties
     proofs: tuple[Evidence, ...] = ()
 
 
 def _modes(case: Case[OrchestratorTrace], answers: Answers) -> Modes:
     """As the steps and properties say, or a model where words that stand bear it out."""
-    control, need = control_of(case.trace), texts.need_of(case.trace.task_properties)
+    control = control_of(case.trace)
+    task, other = oversight.shown(case, answers.get("properties"), case.trace.task_properties)
+    need, said, proofs = oversight.need_of(task), "", other
     told: texts.ModesAnswer | None = answers.get("modes")
-    said = ""
-    proofs: tuple[Evidence, ...] = ()
     if told is not None:
         seen, wanted = case.ground(told.observed.evidence), case.ground(told.optimal.evidence)
-        control = texts.MIDDLE[told.observed.mode] if seen and told.observed.mode != mode_of(control) else control
-        need = texts.MIDDLE[told.optimal.mode] if wanted and told.optimal.mode != mode_of(need) else need
-        said, proofs = f"{told.rationale.strip()} ", (*seen, *wanted)
+        control = oversight.MIDDLE[told.observed.mode] if seen and told.observed.mode != mode_of(control) else control
+        # Where each property was held against the run, they say what is wanted; else a model's word, borne out.
+        if "properties" not in answers and wanted and told.optimal.mode != mode_of(need):
+            need = oversight.MIDDLE[told.optimal.mode]
+        said, proofs = f"{told.rationale.strip()} ", (*seen, *wanted, *other)
     said += f"Control is {control:.2f}, the task asks for {need:.2f}."
-    return Modes(mode_of(control), mode_of(need), texts.mismatch_of(control, need), said, proofs)
+    mismatch = oversight.mismatch_of(control, need)
+    return Modes(mode_of(control), mode_of(need), mismatch, oversight.quality_of(mismatch), said, task, proofs)
 
 
 def misfits(case: Case[Any], answers: Answers) -> bool:
-    """Oversight that fits needs no change; asking counts no quotations, so the ledger of this look is thrown away."""
-    return (
-        texts.quality_of(_modes(Case(case.trace, case.reading, case.signals, case.mode), answers).mismatch)
-        != "well-matched"
-    )
+    """Oversight that fits needs no change."""
+    return _modes(case.aside(), answers).quality != "well-matched"
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given both modes."""
-    found = _modes(Case(case.trace, case.reading, case.signals, case.mode), answers)
+    found = _modes(case.aside(), answers)
     return texts.ASK_REMEDY.format(observed=found.seen, optimal=found.wanted) + texts.ASK_CHANGES
 
 
-READ = Pass("modes", texts.ModesAnswer, lambda case, answers: texts.TASK)
-AUDIT = Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT)
+READ = Pass("modes", texts.ModesAnswer, asks(texts.TASK))
+PROPERTIES = Pass("properties", texts.PropertiesAnswer, asks(texts.ASK_PROPERTIES))
+AUDIT = Pass("audit", texts.AuditAnswer, asks(texts.ASK_AUDIT))
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, misfits)
 
 
@@ -294,12 +300,11 @@ def assess_offline(case: Case[OrchestratorTrace]) -> OrchestratorModeDetection:
 def conclude(case: Case[OrchestratorTrace], answers: Answers) -> OrchestratorModeDetection:
     """Indicators, mismatch, quality, severity and profile are computed; modes are a model's where borne out."""
     trace, modes = case.trace, _modes(case, answers)
-    quality = texts.quality_of(modes.mismatch)
-    profile = texts.profile_of(modes.seen, trace.task_properties, quality)
-    own = mode_of(control_of(trace)) == modes.seen and quality != "well-matched"
+    profile = oversight.profile_of(modes.seen, modes.task, modes.quality)
+    own = mode_of(control_of(trace)) == modes.seen and modes.quality != "well-matched"
     shown = signs.proofs(case, case.signals) if own else ()
-    audits, audited = _audits(case, answers, modes.wanted)
     evidence = signs.each_once([*modes.proofs, *shown])
+    reasons = answers["properties"].justification.strip() if "properties" in answers else ""
     sure = min(0.7, 0.3 + 0.04 * len(controls(trace))) + (0.05 * min(4, len(modes.proofs)) if answers else 0.0)
     interventions = _interventions(case, answers, modes, profile, shown)
     payload = {"mode_mismatch": modes.mismatch, "optimal_mode": modes.wanted}
@@ -310,15 +315,15 @@ def conclude(case: Case[OrchestratorTrace], answers: Answers) -> OrchestratorMod
         optimal_mode=modes.wanted,
         mode_mismatch=modes.mismatch,
         indicators=_indicators(trace, tuple(proof.quote for proof in evidence[:6]), round(sure, 2)),
-        mode_quality=quality,
+        mode_quality=modes.quality,
         interventions=interventions,
         trace_id=trace.trace_id,
         rationale=modes.rationale,
         success=trace.success,
-        severity=texts.severity_of(modes.mismatch),
+        severity=oversight.severity_of(modes.mismatch),
         profile_pattern=profile,
-        step_audits=audits,
-        optimality_justification=_justified(trace.task_properties, modes.wanted, audited),
+        step_audits=_audits(case, answers, modes.wanted),
+        optimality_justification=oversight.justified(modes.task, modes.wanted, reasons),
         attached_playbooks=attach_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(one.target_mode, one.intervention_type) for one in interventions]
         ),
@@ -341,7 +346,7 @@ def _indicators(trace: OrchestratorTrace, quotes: tuple[str, ...], sure: float) 
 def _interventions(
     case: Case[Any], answers: Answers, modes: Modes, profile: Profile, shown: Sequence[Evidence]
 ) -> tuple[ModeIntervention, ...]:
-    if texts.quality_of(modes.mismatch) == "well-matched":
+    if modes.quality == "well-matched":
         return ()
     composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     told = answers.get("interventions", answers.get("modes"))
@@ -352,36 +357,22 @@ def _interventions(
     return proposed or signs.remedies(ModeIntervention, seen, scores, texts.PLAYBOOKS, texts.ATTACH)
 
 
-def _audits(case: Case[OrchestratorTrace], answers: Answers, wanted: Theory) -> tuple[tuple[texts.StepAudit, ...], str]:
+def _audits(case: Case[OrchestratorTrace], answers: Answers, wanted: Theory) -> tuple[oversight.StepAudit, ...]:
     """Step by step in forensic mode: as a model judged it in words that stand, else by the mode that is wanted."""
     if case.mode != "forensic":
-        return (), ""
+        return ()
     steps, held = case.trace.steps, controls(case.trace)
     told: texts.AuditAnswer | None = answers.get("audit")
     judged = {
-        one.step: texts.StepAudit(
+        one.step: oversight.StepAudit(
             one.step, steps[one.step].step_type, one.mode, one.appropriate, one.alternative, one.explanation
         )
         for one in (told.steps if told else ())
         if one.step in held and case.quoted(one.quote, (one.step,))
     }
     for number, control in held.items():
-        judged.setdefault(number, _audit(number, steps[number].step_type, mode_of(control), wanted))
-    return tuple(judged[number] for number in sorted(judged)), told.justification.strip() if told else ""
-
-
-def _audit(number: int, kind: texts.StepType, seen: Theory, wanted: Theory) -> texts.StepAudit:
-    if "hybrid" in (seen, wanted) or seen == wanted:
-        return texts.StepAudit(number, kind, seen, True, "", f"Fits a task that asks for {wanted}.")
-    other = "Delegate with a goal and a bound." if seen == "theory_x" else "Ask for the plan and approve it first."
-    return texts.StepAudit(number, kind, seen, False, other, f"The task asks for {wanted}.")
-
-
-def _justified(task: TaskProperties, wanted: Theory, told: str) -> texts.OptimalityJustification:
-    need, regulated = texts.need_of(task), "regulated" if task.regulatory_exposure else "not regulated"
-    said = f"Together they ask for control of {need:.2f}: up to {texts.Y_TO} is theory Y, from {texts.X_FROM} on X."
-    facts = (task.risk_level, task.complexity, task.reversibility, task.agent_capability)
-    return texts.OptimalityJustification(wanted, *facts, regulated, f"{told} {said}".strip())
+        judged.setdefault(number, oversight.audit(number, steps[number].step_type, mode_of(control), wanted))
+    return tuple(judged[number] for number in sorted(judged))
 
 
 PATTERN = Pattern(
@@ -390,9 +381,9 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=OrchestratorTrace, detection=OrchestratorModeDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("modes", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
+        "quick": (Pass("modes", texts.QuickAnswer, asks(f"{texts.TASK}\n\n{texts.ASK_CHANGES}")),),
         "standard": (READ, CHANGES),
-        "forensic": (READ, AUDIT, CHANGES),
+        "forensic": (READ, PROPERTIES, AUDIT, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "task"), preconditions=preconditions,

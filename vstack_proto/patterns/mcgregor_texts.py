@@ -1,15 +1,17 @@
-"""Orchestrator mode in words: the framework, what is asked and answered, playbooks, and telling words."""
+"""Orchestrator mode in words: the framework, what is asked and answered, and playbooks."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Severity, banded
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk
 from vstack_proto.patterns.observed import OVERLAYS
-from vstack_proto.patterns.signs import BANDS, words
 
+StepType = Literal[
+    "delegate", "check_in", "approve", "reject", "intervene", "broaden", "narrow", "abort", "observation"
+]  # fmt: skip
 Theory = Literal["theory_x", "theory_y", "hybrid"]
 Kind = Literal[
     "tighten_oversight", "loosen_oversight", "add_pre_approval_gates", "remove_pre_approval_gates",
@@ -54,7 +56,18 @@ ASK_AUDIT = """\
 Go through the orchestrator's steps, at most thirty, those that matter first. For each: which theory it acts on, \
 whether it was appropriate for this action at this moment given what was known, what would have been better where it \
 was not, and words from the step. A control is appropriate where the action is hard to undo or an alarm stands; a \
-grant where a mistake is cheap. justification: in three sentences, why the optimal mode fits this task."""
+grant where a mistake is cheap."""
+ASK_PROPERTIES = """\
+The facts state the task's properties. Hold each against the run, as Eisenhardt asks what is really at stake, and list \
+only those that the run shows to be other than stated, each once: the value that it shows, step and words, and one \
+sentence why.
+- risk_level (low, medium, high): what a mistake would have cost, and whom;
+- reversibility (reversible, partial, irreversible): what could not be undone later: data dropped, a message sent;
+- regulatory_exposure (regulated, unregulated): a rule whose keeping has to be proved;
+- complexity (routine, moderate, novel): whether a known way led through the task;
+- agent_capability (unproven, moderate, proven): what the agents did by themselves, before anybody corrected them.
+The way it ended proves no property: luck and care can end alike. An empty list is right where the statement holds. In \
+justification say in three sentences which oversight the task as it was asks for, and why."""
 
 
 class ModeIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,9 +127,28 @@ class StepFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditAnswer(Answer, frozen=True):
-    """The orchestrator's steps, and why the optimal mode fits."""
+    """The orchestrator's steps."""
 
     steps: tuple[StepFinding, ...]
+
+
+class PropertyFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A property that is other than stated; ``quote`` stands in the step."""
+
+    name: Literal["risk_level", "complexity", "reversibility", "regulatory_exposure", "agent_capability"]
+    value: Literal[
+        "low", "medium", "high", "routine", "moderate", "novel", "reversible", "partial", "irreversible", "regulated",
+        "unregulated", "unproven", "proven",
+    ]  # fmt: skip
+    step: Count
+    quote: str
+    claim: str
+
+
+class PropertiesAnswer(Answer, frozen=True):
+    """The task as it was, and why it asks for the oversight that it asks for."""
+
+    properties: tuple[PropertyFinding, ...]
     justification: str
 
 
@@ -261,136 +293,3 @@ COMPOSITION = Composition(
         "remove_pre_approval_gates": "vstack.sdt_reward", "human_review": "vstack.plus_delta",
     },
 )  # fmt: skip
-
-# --- Computation ------------------------------------------------------------------------------------------------
-
-StepType = Literal[
-    "delegate", "check_in", "approve", "reject", "intervene", "broaden", "narrow", "abort", "observation"
-]  # fmt: skip
-Quality = Literal["well-matched", "mild-mismatch", "severe-mismatch"]
-Profile = Literal[
-    "well_matched_theory_x", "well_matched_theory_y", "well_matched_hybrid", "theory_x_on_low_risk",
-    "theory_y_on_high_risk", "theory_x_on_proven_agent", "theory_y_on_unproven_agent", "hybrid_misapplied",
-    "regulated_workflow_under_supervision", "creative_task_over_supervised", "irreversible_action_under_supervision",
-    "indeterminate",
-]  # fmt: skip
-
-
-class StepAudit(msgspec.Struct, frozen=True):
-    """One step of the orchestrator, judged by what the task asks for."""
-
-    step_index: Count
-    step_type: StepType
-    mode_signal: Theory = "hybrid"
-    was_appropriate: bool = True
-    suggested_alternative: str = ""
-    explanation: str = ""
-
-
-class OptimalityJustification(msgspec.Struct, frozen=True):
-    """Why a mode fits the task."""
-
-    optimal_mode: Theory
-    task_risk: str = ""
-    task_complexity: str = ""
-    task_reversibility: str = ""
-    agent_capability: str = ""
-    regulatory: str = ""
-    final_rationale: str = ""
-
-
-class TaskProperties(msgspec.Struct, frozen=True):
-    """What decides how much oversight a task needs."""
-
-    risk_level: Literal["low", "medium", "high"]
-    complexity: Literal["routine", "moderate", "novel"]
-    reversibility: Literal["reversible", "partial", "irreversible"] = "reversible"
-    regulatory_exposure: bool = False
-    agent_capability: Literal["unproven", "moderate", "proven"] = "moderate"
-
-
-X_FROM, Y_TO = 0.65, 0.35
-MIDDLE: dict[Theory, float] = {"theory_x": 0.85, "hybrid": 0.5, "theory_y": 0.15}
-# How much each property asks for oversight; they add up to 1. Risk weighs most (Eisenhardt), novelty asks for room.
-RISK = {"low": 0.0, "medium": 0.175, "high": 0.35}
-UNDO = {"reversible": 0.0, "partial": 0.125, "irreversible": 0.25}
-SKILL = {"unproven": 0.25, "moderate": 0.125, "proven": 0.0}
-REGULATED, NOVEL = 0.15, -0.1
-
-
-def need_of(task: TaskProperties) -> float:
-    """How much oversight the task asks for, from 0 to 1; one grave property keeps it from being left alone."""
-    need = RISK[task.risk_level] + UNDO[task.reversibility] + SKILL[task.agent_capability]
-    need += REGULATED * task.regulatory_exposure + NOVEL * (task.complexity == "novel")
-    grave = task.risk_level == "high" or task.regulatory_exposure or task.reversibility == "irreversible"
-    return round(max(need, 0.45 if grave else 0.4 if task.agent_capability == "unproven" else 0.0), 4)
-
-
-def mode_of(control: float) -> Theory:
-    """The mode that an amount of control, seen or needed, amounts to."""
-    return "theory_x" if control >= X_FROM else "theory_y" if control <= Y_TO else "hybrid"
-
-
-def mismatch_of(control: float, need: float) -> float:
-    """The distance, kept in the contract's band of mismatch for equal, neighbouring and opposite modes."""
-    seen, wanted, gap = mode_of(control), mode_of(need), abs(control - need)
-    if seen == wanted:
-        return round(min(gap, 0.2), 4)
-    return round(min(max(gap, 0.21), 0.5) if "hybrid" in (seen, wanted) else max(gap, 0.51), 4)
-
-
-def quality_of(mismatch: float) -> Quality:
-    """The contract's bounds on the mismatch."""
-    return "well-matched" if mismatch <= 0.2 else "mild-mismatch" if mismatch <= 0.5 else "severe-mismatch"
-
-
-def severity_of(mismatch: float) -> Severity:
-    """The contract's bands; a severe mismatch is high at least."""
-    return banded(max(mismatch, 0.7) if quality_of(mismatch) == "severe-mismatch" else mismatch, BANDS)
-
-
-def profile_of(seen: Theory, task: TaskProperties, quality: Quality) -> Profile:
-    """The contract's rules; the first that holds."""
-    x, y, low = seen == "theory_x", seen == "theory_y", task.risk_level == "low"
-    rules: tuple[tuple[bool, Profile], ...] = (
-        (y and task.reversibility == "irreversible", "irreversible_action_under_supervision"),
-        (y and task.regulatory_exposure, "regulated_workflow_under_supervision"),
-        (x and task.complexity == "novel" and low, "creative_task_over_supervised"),
-        (x and task.agent_capability == "proven" and low, "theory_x_on_proven_agent"),
-        (y and task.agent_capability == "unproven", "theory_y_on_unproven_agent"),
-        (y and task.risk_level == "high", "theory_y_on_high_risk"),
-        (x and low, "theory_x_on_low_risk"),
-        (seen == "hybrid" and quality != "well-matched", "hybrid_misapplied"),
-        (quality == "well-matched", cast("Profile", f"well_matched_{seen}")),
-    )
-    return next((profile for holds, profile in rules if holds), "indeterminate")
-
-
-# --- Words -------------------------------------------------------------------------------------------------------
-
-# A delegation that prescribes or waits for leave is control, whatever its type says (theory X).
-TIGHT = words(
-    r"ask me (?:before|first)|(?:wait|ask) for (?:my )?(?:approval|permission|sign.?off|go)|without my"
-    r" (?:approval|permission|ok)|report (?:back )?after (?:each|every)|before (?:each|every) (?:step|change|action)"
-    r"|show me (?:each|every)|exactly as i|nothing else|line by line|do not (?:think|improvise|deviate)"
-)
-# A step that hands the decision over (theory Y).
-LOOSE = words(
-    r"use your (?:own |best )?judge?ment|up to you|as you see fit|no need to (?:ask|check|report)|you decide|your call"
-    r"|report when (?:you are |you're )?(?:done|finished)|however you (?:like|want)|just do it|handle it"
-)
-# What an agent reports that ought to change how closely it is led.
-ALARM = words(
-    r"errors?|fail(?:s|ed|ing|ure)?|still (?:reads?|uses?|needs?|depends?)|conflicts?|unsure|not sure|warning|breaks"
-    r"|broken|blocked|cannot|can't|would (?:delete|drop|break)|corrupt(?:ed)?|data loss|unexpected"
-)
-# How an orchestrator of a canonical trace speaks where the type of its step does not tell.
-SPOKEN: tuple[tuple[str, str], ...] = (
-    ("abort", r"abort(?:ed|ing)?|halt|stop everything|cancel (?:the|this|it)"),
-    ("reject", r"reject(?:ed|ing)?|not approved|denied|declined"),
-    ("approve", r"approv(?:e|ed|ing)|lgtm|go ahead|you may proceed|signed off"),
-    ("check_in", r"status|how far|how is it going|any progress|are you done|update me|report back"),
-    ("intervene", r"let me (?:fix|do|take)|i(?:'ll| will) take over|redo (?:this|it)|instead,? do|undo (?:this|that)"),
-    ("narrow", r"(?:restrict|limit) (?:yourself|it|this)|stop doing|from now on only|no longer (?:touch|change)"),
-    ("broaden", LOOSE.pattern),
-)
