@@ -14,16 +14,13 @@ from hypothesis import strategies as st
 
 from vstack_proto.patterns import yerkes_dodson_texts as texts
 from vstack_proto.patterns.common import Evidence
-from vstack_proto.patterns.yerkes_dodson import (
-    PATTERN,
-    AgentPerformanceTrace,
+from vstack_proto.patterns.talk import Events, Happening
+from vstack_proto.patterns.yerkes_dodson import PATTERN, AgentPerformanceTrace, profile_of, scores_of, zone_of
+from vstack_proto.patterns.yerkes_dodson_loads import (
     CognitiveLoadAnalysis,
     PressureProfile,
     analysis_of,
-    profile_of,
     saturation_of,
-    scores_of,
-    zone_of,
 )
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
@@ -166,6 +163,14 @@ LESS = texts.WorkloadIntervention(
     description="Less",
     suggested_implementation="x",
 )
+COURSE = Events(
+    (
+        Happening[Any]("corner_cutting", 0, "no check from here on", "Stopped running the compiler"),
+        Happening("corner_cutting", 2, "and the fixtures", "Skipped the fixtures"),
+        Happening("hallucinating", 1, "a clause from elsewhere", "Copied WHERE clauses"),
+        Happening("wandering", 1, "made up", "words that are not there"),
+    )
+)
 LOAD = texts.LoadAnswer(0.9, 0.2, 0.3, "All at once.", (Evidence("one", (1,), "from the wrong model"),))
 
 
@@ -173,11 +178,15 @@ LOAD = texts.LoadAnswer(0.9, 0.2, 0.3, "All at once.", (Evidence("one", (1,), "f
     ("mode", "answers"),
     [
         ("quick", {"zones": texts.WholeAnswer(ZONES, "corner_cutting", (LESS, MORE))}),
-        ("standard", {"zones": texts.WholeAnswer(ZONES, "wandering", (LESS, MORE))}),
+        (
+            "standard",
+            {"zones": texts.ZonesAnswer(ZONES, "wandering"), "interventions": texts.ChangesAnswer((LESS, MORE))},
+        ),
         (
             "forensic",
             {
-                "zones": texts.ZonesAnswer(ZONES, "corner_cutting"),
+                "zones": texts.ZonesAnswer(ZONES, "hallucinating"),
+                "course": COURSE,
                 "load": LOAD,
                 "interventions": texts.ChangesAnswer((LESS, MORE)),
             },
@@ -194,16 +203,32 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     assert [book.failure_mode for book in found.attached_playbooks] == ["corner_cutting"]
     assert found.evidence[0].quote == "running the compiler"
     assert kit.misquotes(PATTERN, RUSHED, found) == []
-    assert case.grounding.dropped == 1
+    assert case.grounding.dropped == (2 if mode == "forensic" else 1)
     if mode == "forensic":
+        # What most of the turns show decides the failure mode.
+        assert "a clause from elsewhere" in [one.claim for one in found.evidence]
         assert found.cognitive_load_analysis.dominant_component == "intrinsic"
         assert found.profile_pattern == "intrinsic_load_overload"
+
+
+def test_turns_on_another_side_speak_against_the_zone() -> None:
+    case = kit.case_of(PATTERN, RUSHED, "forensic")
+
+    def turned(*kinds: Any) -> Any:
+        events = tuple(Happening[Any](kind, 0, "why", "Stopped running") for kind in kinds)
+        return PATTERN.conclude(case, {"zones": texts.ZonesAnswer(ZONES, "refusing"), "course": Events(events)})
+
+    assert turned().failure_mode == turned("wandering").failure_mode == "refusing"
+    assert turned("freezing", "focused").failure_mode == "freezing"
+    assert turned("freezing").confidence == turned().confidence
+    assert turned("wandering").confidence == round(turned().confidence - 0.1, 2)
+    assert PATTERN.passes["forensic"][1].name == "course"
 
 
 def test_a_load_without_a_quotation_is_no_higher_than_the_setting_gives() -> None:
     case = kit.case_of(PATTERN, CAREFUL, "forensic")
     told = {"zones": texts.ZonesAnswer((), "focused"), "load": texts.LoadAnswer(1.0, 1.0, 1.0, "Much.", ())}
-    assert not PATTERN.passes["forensic"][2].wanted(case, told)
+    assert not PATTERN.passes["forensic"][3].wanted(case, told)
     load = PATTERN.conclude(case, told).cognitive_load_analysis
     assert (load.intrinsic_load, load.extraneous_load) == (0.4, 0.05)
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.patterns import observed, signs, talk
+from vstack_proto.patterns import yerkes_dodson_signs as words
 from vstack_proto.patterns import yerkes_dodson_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
     Case,
-    Count,
     Detection,
     Evidence,
     Fault,
@@ -24,8 +24,18 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Source,
+    asks,
     attach_playbooks,
     banded,
+)
+from vstack_proto.patterns.yerkes_dodson_loads import (
+    CognitiveLoadAnalysis,
+    ContextSaturation,
+    PressureProfile,
+    analysis_of,
+    loads_of,
+    pull_of,
+    saturation_of,
 )
 from vstack_proto.patterns.yerkes_dodson_texts import SIDE_OF, Failure, WorkloadIntervention, Zone
 from vstack_proto.trace import CanonicalTrace
@@ -48,27 +58,11 @@ SOURCES = (
 # An earlier zone wins where two are equal: half a run under the wrong pressure is not called optimal.
 ZONES: tuple[Zone, ...] = ("over_pressure", "under_pressure", "optimal")
 SIDES: tuple[texts.Side, ...] = ("under_pressure", "over_pressure")
-Component = Literal["intrinsic", "extraneous", "germane"]
-Strain = Literal["none", "moderate", "tight", "absurd"]
 Profile = Literal[
     "optimal_zone", "under_pressure_wandering", "under_pressure_drift", "over_pressure_corner_cutting",
     "over_pressure_hallucinating", "over_pressure_freezing", "over_pressure_refusing", "context_saturation",
     "extraneous_load_overload", "intrinsic_load_overload", "indeterminate",
 ]  # fmt: skip
-
-
-class PressureProfile(msgspec.Struct, frozen=True):
-    """The setting that the agent worked in."""
-
-    deadline_pressure: Strain = "moderate"
-    budget_pressure: Strain = "moderate"
-    retry_cap: Count | None = None
-    error_visibility: Literal["low", "medium", "high"] = "medium"
-    task_complexity: Literal["simple", "moderate", "complex"] = "moderate"
-    context_size_tokens: Count | None = None
-    context_window_size: Count | None = None
-    interrupt_frequency: Literal["none", "low", "moderate", "high"] = "low"
-    extraneous_load_indicators: tuple[str, ...] = ()
 
 
 class AgentPerformanceTrace(msgspec.Struct, frozen=True):
@@ -95,27 +89,6 @@ class ZoneEvidence(msgspec.Struct, frozen=True):
     evidence_quotes: tuple[str, ...] = ()
     confidence: Share = 0.5
     severity: Severity = "moderate"
-
-
-class CognitiveLoadAnalysis(msgspec.Struct, frozen=True):
-    """Sweller's loads; the total is what intrinsic and extraneous load ask of working memory."""
-
-    intrinsic_load: Share = 0.5
-    extraneous_load: Share = 0.5
-    germane_load: Share = 0.5
-    total_load: Share = 0.5
-    dominant_component: Component = "intrinsic"
-    notes: str = ""
-
-
-class ContextSaturation(msgspec.Struct, frozen=True):
-    """How full the context was."""
-
-    saturation_ratio: Share = 0.0
-    lost_in_middle_risk: Literal["low", "moderate", "high"] = "low"
-    estimated_useful_tokens: Count = 0
-    estimated_noise_tokens: Count = 0
-    notes: str = ""
 
 
 class WorkloadBaseline(msgspec.Struct, frozen=True):
@@ -186,20 +159,7 @@ def signals(trace: AgentPerformanceTrace, reading: Reading) -> tuple[Signal, ...
     # Arousal beyond the optimum narrows behaviour to what comes first (Hebb).
     same = "Step {step}: {agent} does the same a third time and learns nothing new from it."
     again = observed.repeated("freezing", same, 0.35, reading)
-    return signs.strongest((*signs.find(reading, texts.RULES), *again))
-
-
-STRAIN: dict[str, float] = {"none": 0.0, "moderate": 0.0, "tight": 0.5, "absurd": 1.0}
-INTERRUPTED: dict[str, float] = {"none": 0.0, "low": 0.05, "moderate": 0.15, "high": 0.3}
-
-
-def pull_of(pressure: PressureProfile) -> dict[str, float]:
-    """How far the setting pulls to either side, from 0 to 1."""
-    strain = max(STRAIN[pressure.deadline_pressure], STRAIN[pressure.budget_pressure])
-    # The harder the task, the earlier the optimum: the same strain pulls further.
-    strain *= {"simple": 0.6, "moderate": 0.8, "complex": 1.0}[pressure.task_complexity]
-    slack = [pressure.deadline_pressure, pressure.budget_pressure].count("none") / 2
-    return {"under_pressure": slack, "over_pressure": strain}
+    return signs.strongest((*signs.find(reading, words.RULES), *again))
 
 
 def sides_of(case: Case[AgentPerformanceTrace]) -> dict[str, float]:
@@ -250,37 +210,6 @@ def profile_of(
     return "over_pressure_corner_cutting" if scores[zone] >= 0.6 else "indeterminate"
 
 
-def saturation_of(pressure: PressureProfile) -> ContextSaturation | None:
-    """The contract's formulas; only for a known window."""
-    if not pressure.context_window_size:
-        return None
-    size = pressure.context_size_tokens or 0
-    ratio = min(1.0, size / pressure.context_window_size)
-    risk: Literal["low", "moderate", "high"] = "high" if ratio >= 0.85 else "moderate" if ratio >= 0.5 else "low"
-    noise = min(size, 200 * len(pressure.extraneous_load_indicators))
-    told = f"{size} of {pressure.context_window_size} tokens; what stands in the middle is read worst."
-    return ContextSaturation(ratio, risk, size - noise, noise, told)
-
-
-def loads_of(case: Case[AgentPerformanceTrace]) -> tuple[float, float, float]:
-    """Intrinsic, extraneous and germane load by setting and signs; what extraneous load leaves can be germane."""
-    pressure, weights = case.trace.pressure, signs.weigh(case.signals, SIDE_OF)
-    base = {"simple": 0.2, "moderate": 0.4, "complex": 0.6}[pressure.task_complexity]
-    intrinsic = 1 - (1 - base) * (1 - weights["intrinsic_load"])
-    given = min(0.9, 0.15 * len(pressure.extraneous_load_indicators) + INTERRUPTED[pressure.interrupt_frequency])
-    seen = max(weights["extraneous_load"], weights["interrupt_thrashing"])
-    extraneous = 1 - (1 - given) * (1 - seen)
-    return round(intrinsic, 4), round(extraneous, 4), round(intrinsic * (1 - extraneous), 4)
-
-
-def analysis_of(loads: tuple[float, ...], notes: str) -> CognitiveLoadAnalysis:
-    """Total and dominant load; the first of equals in the order of the enumeration."""
-    intrinsic, extraneous, germane = loads
-    dominant: Component = get_args(Component)[loads.index(max(loads))]
-    total = round(min(1.0, intrinsic + extraneous), 4)
-    return CognitiveLoadAnalysis(intrinsic, extraneous, germane, total, dominant, notes)
-
-
 def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
     answer: texts.ZonesAnswer | None = answers.get("zones")
     shown = sides_of(case)
@@ -291,9 +220,7 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
-    return scores_of({side: one.score for side, one in judged.items()})
+    return scores_of({side: one.score for side, one in _judged(case.aside(), answers).items()})
 
 
 def off_optimum(case: Case[Any], answers: Answers) -> bool:
@@ -303,14 +230,15 @@ def off_optimum(case: Case[Any], answers: Answers) -> bool:
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given what the scores say."""
-    found = ", ".join(f"{zone} {score:.2f}" for zone, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
+    return texts.ASK_REMEDY.format(found=signs.scored(_scores(case, answers))) + texts.ASK_CHANGES
 
 
-QUICK = Pass("zones", texts.WholeAnswer, lambda case, answers: texts.QUICK_TASK)
-WHOLE = Pass("zones", texts.WholeAnswer, lambda case, answers: texts.WHOLE_TASK)
-CLOSELY = Pass("zones", texts.ZonesAnswer, lambda case, answers: texts.CLOSE_TASK)
-LOADS = Pass("load", texts.LoadAnswer, lambda case, answers: texts.ASK_LOAD)
+QUICK = Pass("zones", texts.WholeAnswer, asks(texts.QUICK_TASK))
+CLOSELY = Pass("zones", texts.ZonesAnswer, asks(texts.CLOSE_TASK))
+# What the close look notes in passing has a call of its own in forensic mode.
+PLAINLY = Pass("zones", texts.ZonesAnswer, asks(texts.ASK_ZONES))
+COURSE = Pass("course", talk.Events[texts.Manner], asks(texts.ASK_COURSE))
+LOADS = Pass("load", texts.LoadAnswer, asks(texts.ASK_LOAD))
 CHANGES = Pass("interventions", texts.ChangesAnswer, ask_changes, off_optimum)
 
 
@@ -328,12 +256,17 @@ def conclude(case: Case[AgentPerformanceTrace], answers: Answers) -> WorkloadDet
     failure = failure_of(zone, signs.weigh(case.signals, SIDE_OF))
     if answer is not None and answer.failure_mode in texts.FAILURES[zone]:
         failure = answer.failure_mode
+    turns, turned = talk.tally(case, answers, (COURSE,), texts.LAPSES, {})
+    own = [mode for mode in turns if mode in texts.FAILURES[zone]]
+    failure = max(own, key=lambda mode: turns[mode], default=failure)
     load, proofs = _load(case, answers)
     saturation = saturation_of(trace.pressure)
     profile = profile_of(scores, failure, saturation.saturation_ratio if saturation else 0.0, load)
     sure = signs.confidence(case.signals, len(case.reading.steps))
     if answer is not None:
-        sure = round(min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values())), 2)
+        sure = min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values()))
+        # The turns were listed without regard to the zone: that they lie on another side speaks against it.
+        sure = round(sure - 0.1 if turned and not own else sure, 2)
     interventions = _interventions(case, answers, zone, profile)
     kinds = [one.intervention_type for one in interventions]
     labels, payload = {"profile_pattern": profile, "zone": zone}, {"zone_scores": scores, "failure_mode": failure}
@@ -343,7 +276,7 @@ def conclude(case: Case[AgentPerformanceTrace], answers: Answers) -> WorkloadDet
         trace.agent_id, trace.model_name, trace.success, banded(distance, signs.BANDS), profile, load, saturation,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, [(zone, kind) for kind in kinds]),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
-        evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *proofs]),
+        evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *turned, *proofs]),
         confidence=sure,
     )  # fmt: skip
 
@@ -393,7 +326,7 @@ PATTERN = Pattern(
     summary="Finds whether an agent worked under too little pressure, too much, or in the zone where it works best.",
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentPerformanceTrace, detection=WorkloadDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
-    passes={"quick": (QUICK,), "standard": (WHOLE,), "forensic": (CLOSELY, LOADS, CHANGES)},
+    passes={"quick": (QUICK,), "standard": (CLOSELY, CHANGES), "forensic": (PLAINLY, COURSE, LOADS, CHANGES)},
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("outcome", "task"), preconditions=preconditions,
 )  # fmt: skip
