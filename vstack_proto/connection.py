@@ -40,7 +40,7 @@ from vstack_proto.events import (
     WritingPaused,
     WritingResumed,
 )
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import Exchange, new_exchange
 from vstack_proto.framing import Head
 from vstack_proto.intake import framing_refused, nth_request_id, without_secrets
 from vstack_proto.service import Service
@@ -219,7 +219,7 @@ class Connection:
         self._wants_body = self._ended = False
         # HTTP/1.0 knows no chunks: the end of a stream is the end of its connection.
         self._chunked = head.http_version == "1.1"
-        self.exchange = Exchange(self.service)
+        self.exchange = new_exchange(self.service)
         if self._draining or self._requests >= self.service.policy.limits.max_requests_per_connection:
             self.exchange.handle(ShutdownAsked(at=at))
         # The reader gives the same object for a head that repeats the last one byte for byte.
@@ -246,7 +246,7 @@ class Connection:
         """What came is no request: say so, and listen no more."""
         if self.exchange is None:
             self._requests += 1
-            self.exchange = Exchange(self.service)
+            self.exchange = new_exchange(self.service)
         self.stage = EXCHANGE
         wall, request_id = self._wall_now(at), nth_request_id(self._seed, self._requests)
         self._tell(framing_refused(refusal, at=at, wall=wall, request_id=request_id, peer=self._peer))

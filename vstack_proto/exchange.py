@@ -35,6 +35,7 @@ from vstack_proto.events import (
     ReadinessAnswered,
     ShutdownAsked,
 )
+from vstack_proto.service import Service
 from vstack_proto.state import Phase
 
 
@@ -71,6 +72,14 @@ class Exchange(AnalysisSteps):
         # Asked for anew: what the head tells comes as a state of its own.
         assert leads_to[self.state.phase], (was, event, self.state.phase)
         return commands
+
+
+def new_exchange(service: Service) -> Exchange:
+    """An exchange as this service wants them: a plain one, or one that is taped."""
+    if service.exchanges is None:
+        return Exchange(service)
+    exchange: Exchange = service.exchanges(service)
+    return exchange
 
 
 E = TypeVar("E", bound=Event)

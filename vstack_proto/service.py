@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,8 @@ class Service:
                 {"status": "ok", "server": "vstack-api", "version": policy.version, "patterns": len(self.catalogue)}
             )
         )
+        # Makes exchanges of another kind, such as ones that are taped; see ``vstack_proto.exchange.new_exchange``.
+        self.exchanges: Callable[[Service], Any] | None = None
         self._documents: dict[str, Document] = {}
 
     @property

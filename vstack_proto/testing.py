@@ -28,7 +28,7 @@ from vstack_proto.events import (
     ShutdownAsked,
 )
 from vstack_proto.exchange import RULES, Exchange
-from vstack_proto.replay import decode, encode, header_of, tape_of
+from vstack_proto.replay import Told, decode, encode, header_of, tape_of
 from vstack_proto.replay import run as replayed
 from vstack_proto.service import Service
 from vstack_proto.state import Phase, State
@@ -272,12 +272,12 @@ def run(service: Service, log: Iterable[ExchangeEvent], *, snapshot_at: int | No
     return came
 
 
-def replays(service: Service, log: Iterable[tuple[ExchangeEvent, Commands]], start: bytes = b"") -> None:
+def replays(service: Service, log: Iterable[tuple[ExchangeEvent, Told]], start: bytes = b"") -> None:
     """Write a log on a tape, read the tape, and see that it replays.
 
     Args:
         service: Of the exchange.
-        log: Events, and what each led to.
+        log: Events, and what each led to: commands, or the name of the exception that it raised.
         start: The encoded state at the beginning; of a new exchange by default.
 
     Raises:

@@ -9,13 +9,24 @@ if TYPE_CHECKING:
     from vstack_runtime.embedding import serve
     from vstack_runtime.library import AnalysisError, analyze, analyze_async
     from vstack_runtime.settings import Settings, SettingsError
+    from vstack_runtime.taping import TapeRecorder
 
-__all__ = ["AnalysisError", "Settings", "SettingsError", "analyze", "analyze_async", "build_app", "serve"]
+__all__ = [
+    "AnalysisError",
+    "Settings",
+    "SettingsError",
+    "TapeRecorder",
+    "analyze",
+    "analyze_async",
+    "build_app",
+    "serve",
+]
 
 _HOMES = {
     "AnalysisError": "vstack_runtime.library",
     "Settings": "vstack_runtime.settings",
     "SettingsError": "vstack_runtime.settings",
+    "TapeRecorder": "vstack_runtime.taping",
     "analyze": "vstack_runtime.library",
     "analyze_async": "vstack_runtime.library",
     "build_app": "vstack_runtime.asgi",

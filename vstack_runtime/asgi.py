@@ -18,6 +18,7 @@ from vstack_runtime.engine import Engine
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings
 from vstack_runtime.stores import LearningStore, TelemetrySink
+from vstack_runtime.taping import TapeRecorder
 
 __all__ = ["App", "Message", "Receive", "Scope", "Send", "build_app"]
 
@@ -98,6 +99,7 @@ def build_app(
     flights: FlightStore | None = None,
     provider: Provider | None = None,
     telemetry: TelemetrySink | None = None,
+    tapes: TapeRecorder | None = None,
     learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
 ) -> App:
@@ -110,6 +112,7 @@ def build_app(
         flights: Ties the flights of several replicas together, likewise; where a cache is given, none is chosen.
         provider: Answers model calls, likewise.
         telemetry: Takes what analyses cost, likewise.
+        tapes: Keeps tapes of exchanges, likewise.
         learnings: Keeps learnings, likewise.
         patterns: The patterns to offer; by default every installed one.
 
@@ -124,6 +127,7 @@ def build_app(
         flights=flights,
         provider=provider,
         telemetry=telemetry,
+        tapes=tapes,
         learnings=learnings,
         patterns=patterns,
         runtime="asgi",

@@ -29,7 +29,7 @@ from vstack_proto.events import (
     PeerLeft,
     ShutdownAsked,
 )
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import new_exchange
 from vstack_proto.stage import MAX_WAITING_BYTES
 from vstack_proto.state import Phase
 from vstack_runtime.asgi_outbox import Message, Outbox, Receive, Send
@@ -65,7 +65,7 @@ class Call:
         self._heads = heads
         self._scope = scope
         self._receive = receive
-        self._exchange = Exchange(engine.service)
+        self._exchange = new_exchange(engine.service)
         limits = engine.service.policy.limits
         self._outbox = Outbox(self._exchange, limits, receive, send, framed=owns_framing(scope))
         self._deadline = float("inf")

@@ -18,6 +18,7 @@ from vstack_runtime.engine import Engine
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import Stopping
 from vstack_runtime.stores import LearningStore, TelemetrySink
+from vstack_runtime.taping import TapeRecorder
 
 
 @asynccontextmanager
@@ -32,6 +33,7 @@ async def serve(
     flights: FlightStore | None = None,
     provider: Provider | None = None,
     telemetry: TelemetrySink | None = None,
+    tapes: TapeRecorder | None = None,
     learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
 ) -> AsyncIterator[int]:
@@ -45,18 +47,17 @@ async def serve(
         host: In the place of ``settings.host``.
         port: In the place of ``settings.port``; 0 takes a free one.
         drain_delay: Seconds between ``/readyz`` saying 503 and the end of listening; a balancer in front wants some.
-        cache, limiter, flights, provider, telemetry, learnings, patterns: As for ``build_app``.
+        cache, limiter, flights, provider, telemetry, tapes, learnings, patterns: As for ``build_app``.
 
     Raises:
         OSError: The address cannot be listened at.
         SettingsError: The environment holds a setting that cannot be.
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
-    where = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    chosen = msgspec.structs.replace(chosen, drain_delay=drain_delay, **where)
-    runtime = "trio" if anyio.get_cancelled_exc_class().__module__.startswith("trio") else "asyncio"
-    own: dict[str, Any] = {"cache": cache, "limiter": limiter, "telemetry": telemetry, "learnings": learnings}
-    engine = Engine(chosen, provider=provider, patterns=patterns, runtime=runtime, flights=flights, **own)
+    where = {"host": host, "port": port, "drain_delay": drain_delay}
+    stores = {"cache": cache, "limiter": limiter, "flights": flights, "telemetry": telemetry, "learnings": learnings}
+    own: dict[str, Any] = {"provider": provider, "patterns": patterns, "tapes": tapes, **stores}
+    engine = Engine(_moved(chosen, where), runtime=(runtime := _runtime()), **own)
     fault: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:
@@ -70,6 +71,16 @@ async def serve(
             fault = error
     if fault is not None:
         raise fault
+
+
+def _moved(settings: Settings, where: dict[str, Any]) -> Settings:
+    given = {name: value for name, value in where.items() if value is not None}
+    return msgspec.structs.replace(settings, **given)
+
+
+def _runtime() -> str:
+    """The loop that runs."""
+    return "trio" if anyio.get_cancelled_exc_class().__module__.startswith("trio") else "asyncio"
 
 
 async def _run(engine: Engine, runtime: str, *, task_status: TaskStatus[tuple[int, Stopping]]) -> None:

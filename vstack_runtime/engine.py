@@ -35,6 +35,7 @@ from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
 from vstack_runtime.stores import LearningStore, TelemetrySink
+from vstack_runtime.taping import TapeRecorder
 
 _log = structlog.get_logger("vstack")
 
@@ -82,6 +83,7 @@ class Engine:
         provider: The model service; None where none is configured.
         learnings: Keeps learnings; None where that is off.
         telemetry: Takes what analyses cost; None where that is off.
+        tapes: Keeps tapes; None where that is off.
         status: What ``/readyz`` says: set by whoever serves.
     """
 
@@ -96,6 +98,7 @@ class Engine:
         patterns: Iterable[AnyPattern] | None = None,
         learnings: LearningStore | None = None,
         telemetry: TelemetrySink | None = None,
+        tapes: TapeRecorder | None = None,
         contributed: Iterable[Contribute] | None = None,
         runtime: str = "",
         env: Mapping[str, str] | None = None,
@@ -107,7 +110,7 @@ class Engine:
             limiter, cache, provider: In the place of the one that the settings choose.
             flights: Likewise; where a cache is given, none is chosen.
             patterns: The patterns to offer; by default every installed one.
-            learnings, telemetry: In the place of the store that the settings choose.
+            learnings, telemetry, tapes: In the place of what the settings choose.
             contributed: What adds routes; by default whatever is installed.
             runtime: Name of the runtime, for the metrics.
             env: Holds the keys and base URLs of model services; by default the process's environment.
@@ -128,6 +131,7 @@ class Engine:
         more = installed_routes() if contributed is None else contributed
         self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
+        self.tapes = self._taped(tapes)
         self.key_file = settings.key_file
         self._keys = settings.keys
         self.status: Status = "warming"
@@ -145,6 +149,13 @@ class Engine:
         self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
         self.penalties = MemoryLimiter(settings.auth_failures)
         self._stores = [one for one in (self.limiter, self.cache, self.flights) if one is not None and one not in given]
+
+    def _taped(self, tapes: TapeRecorder | None) -> TapeRecorder | None:
+        """What keeps tapes of the service, if anything does."""
+        tapes = tapes or TapeRecorder.of(self.settings)
+        if tapes is not None:
+            tapes.attach(self.service, self.settings, self.metrics.tape)
+        return tapes
 
     def _made_metrics(self, runtime: str) -> Metrics:
         models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)
@@ -190,11 +201,13 @@ class Engine:
                 start()
 
     async def aclose(self) -> None:
-        """Close what this engine has opened: the connections to stores and to the model service the settings chose."""
+        """Close what this engine has opened, stores and the model service that the settings chose; end the tapes."""
         with anyio.CancelScope(shield=True):
             for one in (*self._stores, self._chosen):
                 if (close := getattr(one, "aclose", None)) is not None:
                     await close()
+            if self.tapes is not None:
+                await anyio.to_thread.run_sync(self.tapes.close)
 
     def keys(self) -> KeyTable:
         """The keys that are loaded now."""

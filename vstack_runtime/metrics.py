@@ -38,6 +38,8 @@ MODEL_OUTCOMES = (
 )
 BACKENDS = ("cache", "quota", "flights", "learnings", "telemetry", "provider")
 CONNECTION_STATES = ("open", "active", "idle")
+# What became of an exchange whose tape was wanted, or might have been.
+TAPE_RESULTS = ("written", "left_out", "dropped", "too_large", "failed")
 BREAKER_STATES = ("closed", "half_open", "open")
 
 # 30 s is where people stop waiting, 120 s the default request timeout; a longer one must still show, hence 180 s.
@@ -184,6 +186,9 @@ class Metrics:
             registry=registry,
         )
 
+        self._tapes = Counter("vstack_tapes_total", "Tapes, by what became of them.", ("result",), registry=registry)
+        self._tape_children = {result: self._tapes.labels(result) for result in TAPE_RESULTS}
+
     def _start_at_zero(self, surfaces: Iterable[str]) -> None:
         """Create the series that can be foreseen.
 
@@ -290,6 +295,10 @@ class Metrics:
         # Numbers of a provider: less than nothing, or not a number, must not spoil the sum.
         if usage.cost_usd > 0:
             self._cost.inc(usage.cost_usd)
+
+    def tape(self, result: str) -> None:
+        """Count what became of a tape: one of ``TAPE_RESULTS``."""
+        (self._tape_children.get(result) or self._tapes.labels(OTHER)).inc()
 
     def retried(self, provider: str) -> None:
         """Count one more try of a model call."""

@@ -17,8 +17,10 @@ from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_key_lines, parse_ke
 from vstack_proto.hosts import parse_hosts
 from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
+from vstack_runtime import setting_values as values
 from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
+from vstack_runtime.tape_settings import TapeSettings, read_tapes
 
 V = TypeVar("V")
 
@@ -27,12 +29,8 @@ MAX_KEYS_FILE_BYTES = 1_048_576
 MAX_SHOWN_CHARS = 100
 
 # Settings of the service that come with later versions: named here so that nobody takes them for misspelt.
-NOT_READ_YET = frozenset({"VSTACK_HOME", "VSTACK_TAPE"})
+NOT_READ_YET = frozenset({"VSTACK_HOME"})
 
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
-_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 # Of a URL all between its scheme and its host; of what is no URL all before an '@'.
 _PASSWORD = re.compile(r"(?:(?<=://)|^(?!\w[\w+.-]*://))\S*@")
 _BARE_NAME = re.compile(r"(?:file-)?key-[0-9]+")
@@ -166,6 +164,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sentry_environment: str | None = None
     log_level: str = "info"
     log_format: str = "json"
+    tapes: TapeSettings = TapeSettings()
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -186,7 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             keys=keys,
             key_file=key_file,
             require_auth=_read_require_auth(read, keys),
-            host=read.parsed("VSTACK_API_HOST", _host, default.host),
+            host=read.parsed("VSTACK_API_HOST", values.host, default.host),
             port=_read_port(read, default.port),
             auth_failures=read.parsed("VSTACK_API_AUTH_FAILURES", parse_windows, default.auth_failures),
             rate_limit=read.parsed("VSTACK_API_RATE_LIMIT", parse_windows, default.rate_limit),
@@ -196,22 +195,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             mcp_allowed_hosts=read.parsed("VSTACK_MCP_ALLOWED_HOSTS", parse_hosts, None),
             trusted_proxies=read.parsed("VSTACK_API_TRUSTED_PROXIES", parse_networks, default.trusted_proxies),
             limits=_read_limits(read, default.limits),
-            cors_origins=read.parsed("VSTACK_API_CORS_ORIGINS", _origins, default.cors_origins),
+            cors_origins=read.parsed("VSTACK_API_CORS_ORIGINS", values.origins, default.cors_origins),
             cache=read.parsed("VSTACK_CACHE", parse_cache, default.cache),
-            cache_capacity=read.parsed("VSTACK_CACHE_CAPACITY", _count, default.cache_capacity),
-            cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", _ttl, default.cache_ttl),
-            cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", _size, default.cache_max_bytes),
+            cache_capacity=read.parsed("VSTACK_CACHE_CAPACITY", values.count, default.cache_capacity),
+            cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", values.ttl, default.cache_ttl),
+            cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", values.size, default.cache_max_bytes),
             cache_scope=read.choice("VSTACK_CACHE_SCOPE", "global", "key"),
             llm=read.choice("VSTACK_LLM", "auto", *PROVIDERS, "offline"),
             model=_read_model(read, models),
             models=models,
             llm_fallback=read.parsed("VSTACK_LLM_FALLBACK", parse_fallbacks, default.llm_fallback),
-            llm_max_concurrency=read.parsed("VSTACK_LLM_MAX_CONCURRENCY", _count, default.llm_max_concurrency),
-            drain_delay=read.parsed("VSTACK_DRAIN_DELAY", _delay, default.drain_delay),
+            llm_max_concurrency=read.parsed("VSTACK_LLM_MAX_CONCURRENCY", values.count, default.llm_max_concurrency),
+            drain_delay=read.parsed("VSTACK_DRAIN_DELAY", values.delay, default.drain_delay),
             sentry_dsn=read.get("SENTRY_DSN"),
             sentry_environment=read.get("SENTRY_ENVIRONMENT"),
             log_level=read.choice("VSTACK_LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
             log_format=read.choice("VSTACK_LOG_FORMAT", "json", "console"),
+            tapes=read_tapes(read),
             # Last, when it is known which variables are read at all.
             warnings=read.finish(),
         )
@@ -297,7 +297,7 @@ def _shown_path(path: str) -> str | None:
 
 def _read_require_auth(read: _Reader, keys: KeyTable) -> bool:
     name = "VSTACK_API_REQUIRE_AUTH"
-    required = read.parsed(name, _flag, len(keys) > 0)
+    required = read.parsed(name, values.flag, len(keys) > 0)
     if keys and not required:
         read.warnings.append(f"{name} is off although keys are configured: everybody is let in")
     if required and not keys:
@@ -310,18 +310,18 @@ def _read_port(read: _Reader, default: int) -> int:
     if _LINKED_PORT.fullmatch(read.get(name) or ""):
         read.warnings.append(f"{name} was ignored: Kubernetes set it for a Service; enableServiceLinks: false mends it")
         return default
-    return read.parsed(name, _port, default)
+    return read.parsed(name, values.port, default)
 
 
 def _read_limits(read: _Reader, default: Limits) -> Limits:
     return Limits(
-        max_body_bytes=read.parsed("VSTACK_API_MAX_BODY_BYTES", _size, default.max_body_bytes),
-        max_trace_steps=read.parsed("VSTACK_API_MAX_TRACE_STEPS", _count, default.max_trace_steps),
-        max_messages=read.parsed("VSTACK_API_MAX_MESSAGES", _count, default.max_messages),
-        max_string_chars=read.parsed("VSTACK_API_MAX_STRING_CHARS", _count, default.max_string_chars),
-        max_total_chars=read.parsed("VSTACK_API_MAX_TOTAL_CHARS", _count, default.max_total_chars),
-        request_timeout=read.parsed("VSTACK_API_REQUEST_TIMEOUT", _seconds, default.request_timeout),
-        max_in_flight=read.parsed("VSTACK_API_MAX_IN_FLIGHT", _count, default.max_in_flight),
+        max_body_bytes=read.parsed("VSTACK_API_MAX_BODY_BYTES", values.size, default.max_body_bytes),
+        max_trace_steps=read.parsed("VSTACK_API_MAX_TRACE_STEPS", values.count, default.max_trace_steps),
+        max_messages=read.parsed("VSTACK_API_MAX_MESSAGES", values.count, default.max_messages),
+        max_string_chars=read.parsed("VSTACK_API_MAX_STRING_CHARS", values.count, default.max_string_chars),
+        max_total_chars=read.parsed("VSTACK_API_MAX_TOTAL_CHARS", values.count, default.max_total_chars),
+        request_timeout=read.parsed("VSTACK_API_REQUEST_TIMEOUT", values.seconds, default.request_timeout),
+        max_in_flight=read.parsed("VSTACK_API_MAX_IN_FLIGHT", values.count, default.max_in_flight),
     )
 
 
@@ -330,68 +330,3 @@ def _read_model(read: _Reader, allowed: tuple[str, ...]) -> str | None:
     if model is not None and allowed and model not in allowed:
         raise SettingsError("VSTACK_MODEL", model, f"one of VSTACK_MODELS: {', '.join(allowed)}")
     return model
-
-
-def _flag(text: str) -> bool:
-    word = text.lower()
-    if word in ("1", "true", "yes", "on"):
-        return True
-    if word in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("1, true, yes, on, 0, false, no, off")
-
-
-def _host(text: str) -> str:
-    if any(character.isspace() or character in "/,@" for character in text):
-        raise ValueError("the name or address of an interface, such as 127.0.0.1 or ::")
-    return text
-
-
-def _port(text: str) -> int:
-    if _NUMBER.fullmatch(text) is None or "." in text or int(text) > 65_535:
-        raise ValueError("a whole number from 0 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if _NUMBER.fullmatch(text) is None or "." in text or int(text) < 1:
-        raise ValueError("a whole number from 1 to 999999999")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    match = _SIZE.fullmatch(text)
-    size = int(match[1]) * _UNITS[(match[2] or "").lower()] if match else 0
-    if size < 1:
-        raise ValueError("a whole number of bytes, at least 1, or of KiB, MiB or GiB, such as 5242880 or 5MiB")
-    return size
-
-
-def _seconds(text: str) -> float:
-    if _NUMBER.fullmatch(text) is None or float(text) < 0.1:
-        raise ValueError("a number of seconds, at least 0.1")
-    return float(text)
-
-
-def _delay(text: str) -> float:
-    if _NUMBER.fullmatch(text) is None:
-        raise ValueError("a number of seconds, at least 0")
-    return float(text)
-
-
-def _ttl(text: str) -> float | None:
-    if text.lower() == "none":
-        return None
-    try:
-        return _seconds(text)
-    except ValueError as fault:
-        raise ValueError(f"{fault}, or none") from None
-
-
-def _origins(text: str) -> frozenset[str]:
-    origins = frozenset(item.strip() for item in text.split(",") if item.strip())
-    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError(
-            "origins as browsers send them, without a path, separated by commas, such as https://a.example; or *"
-        )
-    return origins

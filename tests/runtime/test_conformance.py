@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
 import structlog
 
+from vstack_proto.replay import TapedExchange
+from vstack_proto.testing import replays
 from vstack_runtime import asyncio_server, conformance
-from vstack_runtime.conformance import Driver, Kit, Scenario, parts, requests
+from vstack_runtime.conformance import Driver, Kit, Scenario, kit, parts, requests
 from vstack_runtime.engine import Engine
 from vstack_runtime.stopping import Stopping
 
@@ -33,10 +37,21 @@ def silence() -> Iterator[None]:
 
 @functools.cache
 def heard(name: str, scenario: str) -> tuple[bytes, ...]:
-    """What a driver answers in a scenario; each is played once."""
+    """What a driver answers in a scenario; each is played once, and each of its exchanges replays from a tape."""
     driver = DRIVERS[name]
     (one,) = (one for one in conformance.scenarios(driver) if one.name == scenario)
-    return conformance.check(driver, one)
+    done: list[TapedExchange] = []
+
+    def taped(*args: Any, **parts: Any) -> Engine:
+        engine = Engine(*args, **parts)
+        engine.service.exchanges = lambda service: TapedExchange(service, done.append)
+        return engine
+
+    with mock.patch.object(kit, "Engine", taped):
+        answers = conformance.check(driver, one)
+    for exchange in done:
+        replays(exchange.service, exchange.log)
+    return answers
 
 
 @pytest.mark.parametrize(("driver", "scenario"), CASES)

@@ -17,6 +17,7 @@ import msgspec
 
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.commands import Commands, Record, Respond, SendPart
+from vstack_proto.contributed import Contribute
 from vstack_proto.events import ExchangeEvent
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route
@@ -291,6 +292,7 @@ def service_of(
     patterns: Mapping[str, AnyPattern],
     *,
     routes: Iterable[Route] = ROUTES,
+    contributed: Iterable[Contribute] = (),
     changes: Mapping[str, Any] | None = None,
 ) -> Service:
     """The service of a tape, as today's code makes it.
@@ -299,6 +301,7 @@ def service_of(
         header: Of the tape.
         patterns: Those that are installed, by name.
         routes: The route table.
+        contributed: What other packages add to it.
         changes: As for ``policy_of``.
 
     Raises:
@@ -307,4 +310,4 @@ def service_of(
     lacking = [name for name in header.patterns if name not in patterns]
     if lacking:
         raise TapeError(f"it needs patterns that are not installed: {', '.join(lacking)}")
-    return Service(policy_of(header, changes), [patterns[name] for name in header.patterns], routes)
+    return Service(policy_of(header, changes), [patterns[name] for name in header.patterns], routes, contributed)
