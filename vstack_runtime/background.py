@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 
+import anyio
 import structlog
 import trio
 
@@ -15,7 +16,7 @@ _log = structlog.get_logger("vstack")
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def spawn(run: Callable[[], Awaitable[None]], name: str) -> None:
+def spawn(run: Callable[[], Awaitable[None]], name: str) -> anyio.CancelScope:
     """Run something beside everything else, on the loop that runs now, until it ends or the loop does.
 
     It carries no request's context, and nobody waits for it: an exception is logged.
@@ -23,19 +24,26 @@ def spawn(run: Callable[[], Awaitable[None]], name: str) -> None:
     Args:
         run: What to run.
         name: What the log calls it.
+
+    Returns:
+        What cancels it.
     """
+    scope = anyio.CancelScope()
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        trio.lowlevel.spawn_system_task(_guarded, run, name, name=name)
-        return
-    task = loop.create_task(_guarded(run, name), name=name, context=contextvars.Context())
+        trio.lowlevel.spawn_system_task(_guarded, run, name, scope, name=name)
+        return scope
+    task = loop.create_task(_guarded(run, name, scope), name=name, context=contextvars.Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    return scope
 
 
-async def _guarded(run: Callable[[], Awaitable[None]], name: str) -> None:
-    try:
-        await run()
-    except Exception:
-        _log.exception("a background task failed", task=name)
+async def _guarded(run: Callable[[], Awaitable[None]], name: str, scope: anyio.CancelScope) -> None:
+    with scope:
+        try:
+            await run()
+        except* Exception:
+            # In a group too: what was cancelled in the midst of a failure must still end as cancelled.
+            _log.exception("a background task failed", task=name)

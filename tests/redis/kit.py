@@ -34,7 +34,7 @@ class RedisServer:
             config: Text of its configuration file; a sentinel has one.
         """
         self._program = program
-        self._folder = folder
+        self.folder = folder
         self._args = args
         self._config = config
         self._process: subprocess.Popen[str] | None = None
@@ -52,16 +52,16 @@ class RedisServer:
             self.port = port or free_port()
             if self._started():
                 return self
-        raise AssertionError(f"redis-server does not start; see {self._folder}")
+        raise AssertionError(f"redis-server does not start; see {self.folder}")
 
     def _started(self) -> bool:
         argv = [self._program]
         if self._config:
-            (self._folder / "redis.conf").write_text(self._config)
-            argv.append(str(self._folder / "redis.conf"))
-        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+            (self.folder / "redis.conf").write_text(self._config)
+            argv.append(str(self.folder / "redis.conf"))
+        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
         if not self._config:
-            flags += ["--enable-debug-command", "yes"]
+            flags += ["--enable-protected-configs", "yes"]
         # Where the port was taken meanwhile, it says so and ends.
         self._process = subprocess.Popen([*argv, *flags, *self._args], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -113,11 +113,11 @@ class Servers:
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
-        self._folder = folder
+        self.folder = folder
         self._all: list[RedisServer] = []
 
     def __call__(self, *args: str, config: str = "", port: int = 0) -> RedisServer:
-        folder = self._folder / f"redis-{len(self._all)}"
+        folder = self.folder / f"redis-{len(self._all)}"
         server = RedisServer(self._program, folder, *args, config=config)
         self._all.append(server)
         return server.start(port)

@@ -9,7 +9,6 @@ import msgspec
 import structlog
 
 from vstack_proto.values import Landing
-from vstack_runtime.background import spawn
 from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
 from vstack_runtime.store_settings import RedisAddress
@@ -161,7 +160,7 @@ class RedisFlights(RedisStore):
     def _listen(self) -> None:
         if not self._listening:
             self._listening = True
-            spawn(self._subscribe, "redis subscription")
+            self.beside(self._subscribe, "subscription")
 
     async def _subscribe(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -74,6 +74,7 @@ class RedisStore:
         self._told_away = self._probing = False
         self._failures = 0
         self._closed = False
+        self._tasks: set[anyio.CancelScope] = set()
 
     def start(self) -> None:
         """Begin to connect, so that the first request need not."""
@@ -81,9 +82,24 @@ class RedisStore:
         self._link.start()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end what runs beside them."""
         self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
         await self._link.aclose()
+
+    def beside(self, run: Callable[[], Awaitable[None]], name: str) -> None:
+        """Run something until it ends, or until this store is closed."""
+
+        async def listed() -> None:
+            try:
+                await run()
+            finally:
+                self._tasks.discard(scope)
+
+        scope = spawn(listed, f"redis {self.role}: {name}")
+        self._tasks.add(scope)
 
     def watch(self, observer: Observer) -> None:
         """Tell an observer from now on whether Redis answers."""
@@ -128,7 +144,7 @@ class RedisStore:
             self.opened()
         if not self._probing:
             self._probing = True
-            spawn(self._recover, f"redis probe of {self.role}")
+            self.beside(self._recover, "probe")
 
     def opened(self) -> None:
         """The breaker has opened."""
@@ -145,7 +161,7 @@ class RedisStore:
     async def _recover(self) -> None:
         """Probe until Redis is back, whether anybody asks or not."""
         try:
-            while not (self._closed or self.up):
+            while not (self._closed or (self.up and self._breaker.state == "closed")):
                 await anyio.sleep(self._patience.probe)
                 admission = self._breaker.admit(anyio.current_time())
                 if admission is not None:
@@ -167,7 +183,8 @@ class RedisStore:
             _log.debug("redis probe failed", store=self.role, error=_told(error))
         finally:
             self._breaker.settle(admission, anyio.current_time(), ok)
-        if ok:
+        # The breaker may have opened while a probe was under way that began before: then there is another one.
+        if ok and self._breaker.state == "closed":
             self._tell(up=True)
 
     async def _probe(self, client: Client) -> None:
