@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns.common import MODES, Evidence, Mode
-from vstack_proto.patterns.thomas_kilmann import PATTERN, AgentInteractionTrace, Turn, asked_for
-from vstack_proto.patterns.thomas_kilmann_texts import (
-    PLACE,
-    STYLES,
+from vstack_proto.patterns.thomas_kilmann import PATTERN, AgentInteractionTrace, Turn
+from vstack_proto.patterns.thomas_kilmann_numbers import PLACE, called_for, profile_of, stance_of
+from vstack_proto.patterns.thomas_kilmann_passes import (
     AuditAnswer,
     Finding,
     QuickAnswer,
     RemedyAnswer,
+    SituationAnswer,
     StyleRecommendation,
     StylesAnswer,
-    profile_of,
-    stance_of,
 )
+from vstack_proto.patterns.thomas_kilmann_signs import asked_for
+from vstack_proto.patterns.thomas_kilmann_texts import STYLES
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
 T = Turn
@@ -132,7 +132,7 @@ def test_a_style_that_changes_is_inconsistent() -> None:
     ],
 )
 def test_what_the_situation_asks_for(task: str, category: str | None, style: str) -> None:
-    assert asked_for(talk(T("agent", "x"), task=task, category=category))[0] == style
+    assert asked_for(task, category)[0] == style
 
 
 PROFILES = [
@@ -173,6 +173,9 @@ MADE_UP = Finding("competing", 0.9, "It fights.", (Evidence("fights", (1,), "I W
 CHANGE = StyleRecommendation("calibrate_assertiveness", "Hold it", "Restate once")
 BLANK = StyleRecommendation("new_eval", " ", "x")
 
+STAKES = (Evidence("it costs them", (2,), "triples our storage"),)
+SITUATION = SituationAnswer(0.9, 0.6, False, True, "A rule held", STAKES)
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
@@ -185,6 +188,7 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
         answers["recommendations"] = RemedyAnswer((CHANGE, BLANK))
     if mode == "forensic":
         answers["audit"] = AuditAnswer("Costly.", "Steady.", (Evidence("it was pushed", (2,), "triples our storage"),))
+        answers["situation"] = SITUATION
     assert all(one.wanted(case, answers) and one.instruction(case, answers) for one in PATTERN.passes[mode])
     assert case.grounding.cited == 0
     found = PATTERN.conclude(case, answers)
@@ -197,6 +201,50 @@ def test_a_model_is_believed_as_far_as_it_quotes(mode: Mode) -> None:
     assert ("triples our storage" in [item.quote for item in found.evidence]) is (mode == "forensic")
     assert found.rationale.startswith("A rule was at stake.")
     assert case.grounding.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("situation", "optimal", "surer"),
+    [
+        (SITUATION, "competing", 0.05),
+        (SituationAnswer(0.2, 0.7, False, False, "Theirs to choose", STAKES), "accommodating", -0.1),
+        (SituationAnswer(0.7, 0.7, True, False, "No time", STAKES), "compromising", -0.1),
+        (SituationAnswer(0.2, 0.7, False, False, "", ()), "competing", 0.0),
+        (SituationAnswer(0.2, 0.7, False, False, "", (Evidence("it says", (1,), "Sure, 365"),)), "competing", 0.0),
+    ],
+)
+def test_the_situation_is_read_apart_from_what_the_agent_did(
+    situation: SituationAnswer, optimal: str, surer: float
+) -> None:
+    case = kit.case_of(PATTERN, YIELDING, "forensic")
+    answers: dict[str, Any] = {"styles": StylesAnswer((GOOD,), "competing", "A rule was at stake.")}
+    before = PATTERN.conclude(case, answers)
+    answers["situation"] = situation
+    found = PATTERN.conclude(case, answers)
+    assert found.optimal_style == optimal
+    assert found.confidence - before.confidence == pytest.approx(surer)
+    assert found.rationale.startswith("A rule was at stake.") is (optimal == "competing")
+    assert ("it costs them" in [item.claim for item in found.evidence]) is bool(surer)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "urgent", "given", "style"),
+    [
+        (0.0, 1.0, True, True, "competing"),
+        (0.2, 0.29, True, False, "avoiding"),
+        (0.9, 0.5, True, False, "competing"),
+        (0.1, 0.5, False, False, "accommodating"),
+        (0.5, 0.8, True, False, "compromising"),
+        (0.5, 0.8, False, False, "collaborating"),
+    ],
+)
+def test_what_a_situation_calls_for(own: float, other: float, urgent: bool, given: bool, style: str) -> None:
+    assert called_for(own, other, urgent, given) == style
+
+
+def test_where_no_style_shows_the_situation_is_not_read() -> None:
+    case = kit.case_of(PATTERN, YIELDING, "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(case, {"styles": StylesAnswer((), "avoiding", "")})
 
 
 def test_a_style_that_fits_needs_no_change() -> None:

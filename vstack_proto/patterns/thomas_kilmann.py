@@ -11,6 +11,8 @@ from typing import Any, cast
 import msgspec
 
 from vstack_proto.patterns import signs
+from vstack_proto.patterns import thomas_kilmann_passes as passes
+from vstack_proto.patterns import thomas_kilmann_signs as rules
 from vstack_proto.patterns import thomas_kilmann_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
@@ -19,7 +21,6 @@ from vstack_proto.patterns.common import (
     Count,
     Detection,
     Fault,
-    Pass,
     Pattern,
     Reading,
     Severity,
@@ -30,15 +31,10 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.thomas_kilmann_texts import (
-    STYLES,
-    Observed,
-    Profile,
-    Stance,
-    Style,
-    StyleRecommendation,
-    stance_of,
-)
+from vstack_proto.patterns.thomas_kilmann_numbers import Observed, Profile, Stance
+from vstack_proto.patterns.thomas_kilmann_passes import StyleRecommendation
+from vstack_proto.patterns.thomas_kilmann_signs import asked_for
+from vstack_proto.patterns.thomas_kilmann_texts import STYLES, Style
 from vstack_proto.trace import CanonicalTrace, utc
 
 SOURCES = (
@@ -176,54 +172,17 @@ def preconditions(trace: AgentInteractionTrace) -> Iterable[Fault]:
 
 def signals(trace: AgentInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by style: words of the agent's turns, and changes of position that the client marked."""
-    found = [*signs.find(reading, texts.RULES)]
+    found = [*signs.find(reading, rules.RULES)]
     marked = [n for n, t in enumerate(trace.turns) if t.role == "agent" and t.metadata.get("changed_position") is True]
     for number in marked[: signs.MAX_OF_A_RULE]:
         content = trace.turns[number].content
-        if not texts.REASON.search(content):
+        if not rules.REASON.search(content):
             claim = f"{reading.steps[number].agent} changes its position and gives no reason"
             found.append(Signal("accommodating", claim, (number,), signs.first_line(content), 0.45))
     return signs.strongest(signal for signal in found if signal.quote)
 
 
 # --- Styles ------------------------------------------------------------------------------------------------------
-
-
-def asked_for(trace: AgentInteractionTrace) -> tuple[Style, str]:
-    """The style that task category and task ask for by their words, and what kind of situation that is."""
-    for text in (trace.task_category or "", trace.task):
-        for style, situation, pattern in texts.ASKS:
-            if pattern.search(text):
-                return style, situation
-    return "collaborating", "both concerns weigh"
-
-
-def _judged(case: Case[Any], answers: Answers) -> tuple[dict[str, signs.Judged], Stance]:
-    answer: texts.StylesAnswer | None = answers.get("styles")
-    found = [(f.style, f.score, f.explanation, f.evidence) for f in answer.styles] if answer else None
-    judged = signs.judge_all(case, {style: style for style in STYLES}, STYLES, found)
-    optimal = answer.optimal_style if answer else asked_for(case.trace)[0]
-    return judged, stance_of({style: one.score for style, one in judged.items()}, optimal)
-
-
-def _look(case: Case[Any], answers: Answers) -> Stance:
-    return _judged(case.aside(), answers)[1]
-
-
-def ask_changes(case: Case[Any], answers: Answers) -> str:
-    """What to change, given the styles."""
-    one = _look(case, answers)
-    told = texts.ASK_REMEDY.format(observed=one.observed, optimal=one.optimal, mismatch=one.mismatch)
-    return told + texts.ASK_CHANGES
-
-
-def is_off(case: Case[Any], answers: Answers) -> bool:
-    """Where the style was the one asked for, or no style showed, there is nothing to change."""
-    return _off(_look(case, answers))
-
-
-def _off(stance: Stance) -> bool:
-    return stance.observed != stance.optimal and max(stance.scores.values()) >= signs.SHOWS
 
 
 # --- Detection ---------------------------------------------------------------------------------------------------
@@ -236,17 +195,21 @@ def assess_offline(case: Case[AgentInteractionTrace]) -> ConflictStyleSelection:
 
 def conclude(case: Case[AgentInteractionTrace], answers: Answers) -> ConflictStyleSelection:
     """Scores as far as quotations bear them out; axes, mismatch, observed style and labels are computed."""
-    trace, (judged, stance) = case.trace, _judged(case, answers)
-    audit: texts.AuditAnswer | None = answers.get("audit")
+    trace, (judged, stance, asked) = case.trace, passes.judged_of(case, answers)
+    audit: passes.AuditAnswer | None = answers.get("audit")
     shown = [style for style in STYLES if stance.scores[style] >= signs.SHOWS]
     # Without a model the proofs are the signals already.
     seen = [signal for signal in case.signals if signal.name in shown] if "styles" in answers else []
     proofs = [proof for style in shown for proof in judged[style].proofs]
-    evidence = signs.each_once([*proofs, *(case.ground(audit.evidence) if audit else ()), *signs.proofs(case, seen)])
-    chosen = _recommended(case, answers, stance) if _off(stance) else ()
+    heard = case.ground(audit.evidence) if audit else ()
+    evidence = signs.each_once([*proofs, *heard, *signs.proofs(case, seen), *asked.proofs])
+    chosen = _recommended(case, answers, stance) if passes.off(stance) else ()
     sure = signs.confidence(case.signals, len(trace.turns))
     if "styles" in answers:
         sure = min(0.9, sure + 0.1 + 0.02 * len(proofs))
+    if asked.agreed is not None:
+        # Two readings that agree are surer than one, and two that differ less.
+        sure = min(0.9, sure + 0.05 if asked.agreed else sure - 0.1)
     payload = {"observed_style": stance.observed, "optimal_style": stance.optimal, "style_mismatch": stance.mismatch}
     target = _target(stance)
     return ConflictStyleSelection(
@@ -260,14 +223,14 @@ def conclude(case: Case[AgentInteractionTrace], answers: Answers) -> ConflictSty
             StyleEvidence(style, one.score, one.explanation, one.quotes, round(sure, 2))
             for style, one in zip(STYLES, judged.values(), strict=True)
         ),
-        rationale=_rationale(trace, stance, answers),
+        rationale=_rationale(trace, stance, answers, asked),
         recommendations=chosen,
         agent_id=trace.agent_id,
         model_name=trace.model_name,
         success=trace.success,
         severity=banded(stance.mismatch, signs.BANDS),
         profile_pattern=stance.profile,
-        style_fit_audit=_fit(trace, stance, audit.fit if audit else ""),
+        style_fit_audit=_fit(trace, stance, f"{audit.fit if audit else ''} {asked.told}"),
         pattern_consistency_audit=_consistency(case, judged, audit.consistency if audit else ""),
         attached_playbooks=attach_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(target, one.intervention_type) for one in chosen]
@@ -302,21 +265,24 @@ def _recommended(case: Case[Any], answers: Answers, stance: Stance) -> tuple[Sty
     return signs.adopted(told, texts.COMPOSITION, composed) or (own,)
 
 
-def _rationale(trace: AgentInteractionTrace, stance: Stance, answers: Answers) -> str:
+def _rationale(trace: AgentInteractionTrace, stance: Stance, answers: Answers, asked: passes.Asked) -> str:
     told = answers["styles"].rationale.strip() if "styles" in answers else ""
+    if asked.agreed is False:
+        # The first reading argues for another style than the one that the detection names.
+        told = asked.told
     if max(stance.scores.values()) < signs.SHOWS:
         return told or "No turn of the agent shows how it meets conflict; nothing is held against it."
     said = (
         f"Observed {stance.observed} (assertiveness {stance.assertiveness:.2f}, cooperativeness "
         f"{stance.cooperativeness:.2f}); {stance.optimal} was asked for"
     )
-    return f"{told} {said}.".strip() if told else f"{said}: {asked_for(trace)[1]}."
+    return f"{told} {said}.".strip() if told else f"{said}: {asked_for(trace.task, trace.task_category)[1]}."
 
 
 def _fit(trace: AgentInteractionTrace, stance: Stance, told: str) -> StyleFitAudit:
     cost = stance.mismatch if not trace.success else stance.mismatch / 2
     said = f"{stance.observed} against {stance.optimal}, {stance.mismatch:.2f} apart."
-    category = trace.task_category or asked_for(trace)[1]
+    category = trace.task_category or asked_for(trace.task, trace.task_category)[1]
     fit = round(1 - stance.mismatch, 4)
     return StyleFitAudit(category, stance.optimal, fit, round(cost, 4), f"{told.strip()} {said}".strip())
 
@@ -340,9 +306,6 @@ def _consistency(case: Case[Any], judged: Mapping[str, signs.Judged], told: str)
     return PatternConsistencyAudit(early, late, flips, share, f"{told.strip()} {said}".strip())
 
 
-READ = Pass("styles", texts.StylesAnswer, lambda case, answers: texts.TASK)
-CHANGES = Pass("recommendations", texts.RemedyAnswer, ask_changes, is_off)
-
 PATTERN = Pattern(
     name="thomas_kilmann",
     number=29,
@@ -357,11 +320,7 @@ PATTERN = Pattern(
     read=read,
     signals=signals,
     assess_offline=assess_offline,
-    passes={
-        "quick": (Pass("styles", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
-        "standard": (READ, CHANGES),
-        "forensic": (READ, Pass("audit", texts.AuditAnswer, lambda case, answers: texts.ASK_AUDIT), CHANGES),
-    },
+    passes=passes.PASSES,
     conclude=conclude,
     playbooks=texts.PLAYBOOKS,
     attach=texts.ATTACH,
