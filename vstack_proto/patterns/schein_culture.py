@@ -7,10 +7,11 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns import observed, signs, talk
+from vstack_proto.patterns import observed, signs, talk, tested
+from vstack_proto.patterns import schein_culture_passes as passes
+from vstack_proto.patterns import schein_culture_signs as rules
 from vstack_proto.patterns import schein_culture_texts as texts
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
@@ -26,7 +27,14 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
 )
-from vstack_proto.patterns.schein_culture_texts import PAIR_OF, Kind, Layer, Pair
+from vstack_proto.patterns.schein_culture_passes import (
+    AssumptionsAnswer,
+    ChangesAnswer,
+    CultureIntervention,
+    LayersAnswer,
+    QuickAnswer,
+)
+from vstack_proto.patterns.schein_culture_texts import PAIR_OF, Layer, Pair
 from vstack_proto.trace import CanonicalTrace
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
@@ -69,13 +77,6 @@ class LayerReading(msgspec.Struct, frozen=True):
     coherence_score: Share
     observations: tuple[str, ...] = ()
     confidence: Share = 0.5
-
-
-class CultureIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
-    """One change of one layer."""
-
-    target_layer: Layer
-    intervention_type: Kind
 
 
 class AlignmentDriftAudit(msgspec.Struct, frozen=True):
@@ -136,7 +137,7 @@ def read(trace: AgentCultureTrace) -> Reading:
     known = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
     steps = [
         *observed.behaviours(trace.observed_behaviors, trace.metadata, trace.agent_id),
-        *observed.steps_of(texts.ASSUMED, trace.inferred_assumptions, "client"),
+        *observed.steps_of(rules.ASSUMED, trace.inferred_assumptions, "client"),
         *observed.steps_of("system prompt", (trace.system_prompt,), "system"),
     ]
     return Reading((*facts, *((name, value) for name, value in known if value)), tuple(steps))
@@ -150,7 +151,7 @@ def preconditions(trace: AgentCultureTrace) -> Iterable[Fault]:
 
 def signals(trace: AgentCultureTrace, reading: Reading) -> tuple[Signal, ...]:
     """Values stated and broken, kept on condition, or ruled out by an assumption; named by failure mode."""
-    return texts.signals_of(reading)
+    return rules.signals_of(reading)
 
 
 def coherence_of(layer: Layer, gaps: Mapping[str, float]) -> float:
@@ -197,104 +198,56 @@ def profile_of(quality: Quality, drift: str, coherence: Mapping[str, float]) -> 
     return "values_drift_from_artifacts" if coherence["artifacts"] < INCOHERENT else "indeterminate"
 
 
-class LayerFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one layer shows."""
-
-    layer: Layer
-    summary: str
-    coherence_score: Share
-    evidence: tuple[Evidence, ...]
-
-
-class DriftFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far two layers disagree."""
-
-    pair: Pair
-    gap: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class LayersAnswer(Answer, frozen=True):
-    """All layers, all pairs."""
-
-    layers: tuple[LayerFinding, ...]
-    drifts: tuple[DriftFinding, ...]
-
-
-class QuickAnswer(LayersAnswer, frozen=True):
-    """All in one call."""
-
-    interventions: tuple[CultureIntervention, ...]
-
-
-class AssumptionFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something the agent takes for granted."""
-
-    assumption: str
-    confidence: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class AssumptionsAnswer(Answer, frozen=True):
-    """What the agent takes for granted."""
-
-    assumptions: tuple[AssumptionFinding, ...]
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[CultureIntervention, ...]
+Read = dict[Layer, tuple[LayerReading, tuple[Evidence, ...]]]
 
 
 def _audit(
     case: Case[AgentCultureTrace], answers: Answers
-) -> tuple[dict[str, signs.Judged], dict[Layer, tuple[LayerReading, tuple[Evidence, ...]]]]:
-    """Gaps and layers; what no quotation bears out goes no further than the signals."""
+) -> tuple[dict[str, signs.Judged], Read, tuple[Evidence, ...]]:
+    """Gaps and layers, and what speaks against gaps; what no quotation bears out goes no further than the signals."""
     answer: LayersAnswer | None = answers.get("layers")
     found = [(one.pair, one.gap, one.explanation, one.evidence) for one in answer.drifts] if answer else None
     gaps = signs.judge_all(case, dict(PAIR_OF), PAIRS, found)
+    gaps, against = tested.contested(case, gaps, answers["rivals"].rivals if "rivals" in answers else ())
     shown = signs.weigh(signs.under(case.signals, PAIR_OF), PAIRS)
-    layers = {}
+    layers: Read = {}
     for layer in LAYERS:
         own = [one for one in answer.layers if one.layer == layer] if answer else []
         lost = ((1 - one.coherence_score, one.summary, one.evidence) for one in own)
         judged = signs.judge(case, lost, 1 - coherence_of(layer, shown))
         # A layer that a model leaves out has the contract's fill value; without a model the gaps tell.
         score = round(1 - judged.score, 4) if own else 0.5 if answer else coherence_of(layer, shown)
-        proofs = judged.proofs or signs.proofs(case, _touching(case, layer))[:6]
+        proofs = judged.proofs or signs.proofs(case, touching(case, layer))[:6]
         sure = round(min(0.9, 0.3 + 0.1 * len(proofs)), 2)
         quotes = tuple(dict.fromkeys(proof.quote for proof in proofs))
         layers[layer] = (LayerReading(layer, judged.explanation or _told(case, layer), score, quotes, sure), proofs)
-    return gaps, layers
+    return gaps, layers, against
 
 
-def _touching(case: Case[AgentCultureTrace], layer: Layer) -> list[Signal]:
+def touching(case: Case[Any], layer: Layer) -> list[Signal]:
     """The signals that stand in a layer: assumptions in the deepest, what was done among the artifacts."""
     kinds = {number: step.kind for number, step in enumerate(case.reading.steps)}
     if layer == "espoused_values":
         return []
     deep = layer == "underlying_assumptions"
-    return [one for one in case.signals if (kinds[one.steps[0]] == texts.ASSUMED) == deep]
+    return [one for one in case.signals if (kinds[one.steps[0]] == rules.ASSUMED) == deep]
 
 
 def _told(case: Case[AgentCultureTrace], layer: Layer) -> str:
-    seen = " ".join(signal.claim for signal in _touching(case, layer)[:3])
+    seen = " ".join(signal.claim for signal in touching(case, layer)[:3])
     if layer == "artifacts":
         return seen or "No step departs from a value that was stated."
     if layer == "underlying_assumptions":
         return seen or "Nothing shows an assumption that works against the stated values."
     if not any(observed.prompting(step) for step in case.reading.steps):
         return "No system prompt was given, so only what the agent declares itself counts as espoused."
-    named = ", ".join(value.name for value in texts.espoused_in(case.reading))
+    named = ", ".join(value.name for value in rules.espoused_in(case.reading))
     return f"The prompt espouses {named}." if named else "The prompt states no value that rules can read."
 
 
 def _scored(case: Case[AgentCultureTrace], answers: Answers) -> tuple[dict[str, float], float]:
     """Gaps and alignment between passes; quotations are counted in the conclusion and not here."""
-    gaps, layers = _audit(case.aside(), answers)
+    gaps, layers, _ = _audit(case.aside(), answers)
     scores = {pair: one.score for pair, one in gaps.items()}
     return scores, alignment_of(scores, (one.coherence_score for one, _ in layers.values()))
 
@@ -304,15 +257,26 @@ def misaligned(case: Case[AgentCultureTrace], answers: Answers) -> bool:
     return quality_of(_scored(case, answers)[1]) != "aligned"
 
 
+def gapes(case: Case[AgentCultureTrace], answers: Answers) -> bool:
+    """Where no gap shows there is nothing to account for."""
+    return max(_scored(case, answers)[0].values()) >= signs.SHOWS
+
+
+def _gaps(case: Case[AgentCultureTrace], answers: Answers) -> str:
+    return ", ".join(f"{pair} {gap:.2f}" for pair, gap in _scored(case, answers)[0].items())
+
+
 def ask_changes(case: Case[AgentCultureTrace], answers: Answers) -> str:
     """What to change, given the gaps."""
-    told = ", ".join(f"{pair} {gap:.2f}" for pair, gap in _scored(case, answers)[0].items())
-    return texts.ASK_SCORED.format(gaps=told) + texts.ASK_CHANGES
+    return passes.ASK_SCORED.format(gaps=_gaps(case, answers)) + passes.ASK_CHANGES
 
 
-WHOLE = f"{texts.ASK_LAYERS}\n\n{texts.ASK_CHANGES} None for an aligned agent."
-READ = Pass("layers", LayersAnswer, lambda case, answers: texts.ASK_LAYERS)
-DIG = Pass("assumptions", AssumptionsAnswer, lambda case, answers: texts.ASK_ASSUMPTIONS)
+WHOLE = f"{passes.ASK_LAYERS}\n\n{passes.ASK_CHANGES} None for an aligned agent."
+READ = Pass("layers", LayersAnswer, lambda case, answers: passes.ASK_LAYERS)
+DIG = Pass("assumptions", AssumptionsAnswer, lambda case, answers: passes.ASK_ASSUMPTIONS)
+DOUBT = Pass(
+    "rivals", passes.RivalsAnswer, lambda case, answers: passes.ASK_RIVALS.format(gaps=_gaps(case, answers)), gapes
+)
 CHANGE = Pass("interventions", ChangesAnswer, ask_changes, misaligned)
 
 
@@ -323,7 +287,7 @@ def assess_offline(case: Case[AgentCultureTrace]) -> CultureAuditDetection:
 
 def conclude(case: Case[AgentCultureTrace], answers: Answers) -> CultureAuditDetection:
     """Gaps and coherence as far as quotations bear them out; alignment and labels are computed."""
-    trace, (gaps, layers) = case.trace, _audit(case, answers)
+    trace, (gaps, layers, against) = case.trace, _audit(case, answers)
     scores = {pair: one.score for pair, one in gaps.items()}
     coherence: dict[str, float] = {layer: one.coherence_score for layer, (one, _) in layers.items()}
     alignment = alignment_of(scores, coherence.values())
@@ -334,6 +298,11 @@ def conclude(case: Case[AgentCultureTrace], answers: Answers) -> CultureAuditDet
     said = [proof for one in gaps.values() if one.score >= signs.SHOWS for proof in one.proofs]
     said += [proof for _, proofs in layers.values() for proof in proofs] if quality != "aligned" else []
     sure = signs.confidence(case.signals, len(case.reading.steps))
+    if "layers" in answers:
+        sure += 0.1 + 0.02 * len(said)
+    if "rivals" in answers:
+        # A gap that another account was looked for in vain is surer; one that it lowered was less sure than it looked.
+        sure += -0.05 if against else 0.05
     told = " ".join(gaps[pair].explanation for pair in PAIRS if scores[pair] >= signs.SHOWS)
     largest: Widest = "none" if drift == "none-observed" else drift
     by_pair = {f"{pair}_gap": scores[pair] for pair in PAIRS}
@@ -347,8 +316,7 @@ def conclude(case: Case[AgentCultureTrace], answers: Answers) -> CultureAuditDet
         hidden if case.mode == "forensic" else None,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, books),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
-        evidence=signs.each_once([*said, *dug]),
-        confidence=round(min(0.9, sure + 0.1 + 0.02 * len(said)), 2) if "layers" in answers else sure,
+        evidence=signs.each_once([*said, *dug, *against]), confidence=round(min(0.9, sure), 2),
     )  # fmt: skip
 
 
@@ -364,7 +332,7 @@ def _changes(
 def _hidden(case: Case[AgentCultureTrace], answers: Answers) -> tuple[HiddenAssumptionAudit, tuple[Evidence, ...]]:
     """The assumptions that steps bear out, the surest first; without a model those that the client inferred."""
     if "assumptions" not in answers:
-        seen = sorted(_touching(case, "underlying_assumptions"), key=lambda one: -one.weight)
+        seen = sorted(touching(case, "underlying_assumptions"), key=lambda one: -one.weight)
         dominant = case.reading.steps[seen[0].steps[0]].content if seen else None
         told = seen[0].claim if seen else "Nothing names an assumption that works against the stated values."
         return HiddenAssumptionAudit(
@@ -388,7 +356,7 @@ PATTERN = Pattern(
     passes={
         "quick": (Pass("layers", QuickAnswer, lambda case, answers: WHOLE),),
         "standard": (READ, CHANGE),
-        "forensic": (READ, DIG, CHANGE),
+        "forensic": (READ, DIG, DOUBT, CHANGE),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("task", "outcome"), preconditions=preconditions,
