@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vstack_proto.patterns import fit
 from vstack_proto.patterns import robbins_culture as robbins
+from vstack_proto.patterns import robbins_culture_passes as passes
 from vstack_proto.patterns.common import Evidence
 from vstack_proto.patterns.robbins_culture import CHARACTERISTICS, PATTERN, AgentRobbinsTrace
 from vstack_proto.trace import CanonicalTrace, TraceStep
@@ -140,8 +141,8 @@ def test_signs_keep_scores_in_bounds(target: float, more: float, less: float) ->
     assert 0 <= fit.moved(target, more, less).observed <= 1
 
 
-def finding(label: Any, score: float, *proofs: tuple[int, str]) -> robbins.CharacteristicFinding:
-    return robbins.CharacteristicFinding(
+def finding(label: Any, score: float, *proofs: tuple[int, str]) -> passes.CharacteristicFinding:
+    return passes.CharacteristicFinding(
         label, score, f"{label} as told", tuple(Evidence("c", (n,), q) for n, q in proofs)
     )
 
@@ -151,29 +152,64 @@ FOUND = (
     finding("people", 0.2, (1, "Ignored the customer's question")),
     finding("innovation", 0.0, (0, "nowhere at all")),
 )
-FIX = robbins.FitIntervention(
+FIX = passes.FitIntervention(
     "people", "rewrite_system_prompt", "increase", description="Answer", suggested_implementation="First sentence"
 )
-IDLE = robbins.FitIntervention("outcome", "new_eval", "increase", description="x", suggested_implementation="y")
-TARGETS = robbins.TargetsAnswer(
+IDLE = passes.FitIntervention("outcome", "new_eval", "increase", description="x", suggested_implementation="y")
+TARGETS = passes.TargetsAnswer(
     (
-        robbins.TargetFinding("stability", 0.1, "made up", (Evidence("c", (0,), "nowhere at all"),)),
-        robbins.TargetFinding("people", 1.0, "A person is upset", (Evidence("c", (0,), "calm down"),)),
+        passes.TargetFinding("stability", 0.1, "made up", (Evidence("c", (0,), "nowhere at all"),)),
+        passes.TargetFinding("people", 1.0, "A person is upset", (Evidence("c", (0,), "calm down"),)),
     )
 )
-CHANGES = robbins.ChangesAnswer((FIX, IDLE))
+CHANGES = passes.ChangesAnswer((FIX, IDLE))
+
+
+def act(way: Any, step: int, quote: str) -> passes.Act:
+    return passes.Act("people", way, step, quote)
+
+
+ACTS = (act("less", 0, "calm down"), act("less", 0, "Told the caller"), act("less", 2, "not my problem"))
+HELD = act("as_wanted", 1, "customer's question about the refund")
+
+
+@pytest.mark.parametrize(
+    ("acts", "gap", "said"),
+    [
+        ((), 0.8, ""),
+        (ACTS, 0.8, "2 of 2 acts show it."),
+        (ACTS[:2], 0.6, "1 of 1 acts show it."),
+        ((HELD, *ACTS), 0.8 * (1 + 2 / 3) / 2, "2 of 3 acts show it."),
+        ((HELD,), 0.4, "0 of 1 acts show it."),
+        ((act("more", 0, "calm down"),), 0.4, "0 of 1 acts show it."),
+    ],
+)
+def test_one_act_is_no_habit(acts: tuple[passes.Act, ...], gap: float, said: str) -> None:
+    case = kit.case_of(PATTERN, RUDE, "forensic")
+    scored = {"characteristics": passes.CharacteristicsAnswer((finding("people", 0.1, (0, "calm down")),))}
+    found = PATTERN.conclude(case, {**scored, "acts": passes.ActsAnswer(acts)})
+    row = next(one for one in found.characteristics if one.characteristic == "people")
+    assert row.target_score - row.observed_score == pytest.approx(gap, abs=1e-3)
+    assert row.explanation.endswith(said)
+    assert {one.quote for one in acts} <= {item.quote for item in found.evidence}
+
+
+def test_where_all_is_as_wanted_no_act_is_counted() -> None:
+    case = kit.case_of(PATTERN, RUDE, "forensic")
+    assert not PATTERN.passes["forensic"][2].wanted(case, {"characteristics": passes.CharacteristicsAnswer(())})
 
 
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
-        ("quick", {"characteristics": robbins.QuickAnswer(FOUND, (FIX, IDLE))}),
-        ("standard", {"characteristics": robbins.CharacteristicsAnswer(FOUND), "interventions": CHANGES}),
+        ("quick", {"characteristics": passes.QuickAnswer(FOUND, (FIX, IDLE))}),
+        ("standard", {"characteristics": passes.CharacteristicsAnswer(FOUND), "interventions": CHANGES}),
         (
             "forensic",
             {
                 "targets": TARGETS,
-                "characteristics": robbins.CharacteristicsAnswer(FOUND),
+                "characteristics": passes.CharacteristicsAnswer(FOUND),
+                "acts": passes.ActsAnswer((*ACTS, act("as_wanted", 0, "words of nobody"))),
                 "interventions": CHANGES,
             },
         ),

@@ -8,9 +8,10 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.patterns import fit, observed, signs, talk
+from vstack_proto.patterns import robbins_culture_passes as passes
+from vstack_proto.patterns import robbins_culture_signs as rules
 from vstack_proto.patterns import robbins_culture_texts as texts
 from vstack_proto.patterns.common import (
-    Answer,
     Answers,
     BaselineComparison,
     Case,
@@ -27,7 +28,14 @@ from vstack_proto.patterns.common import (
     Source,
     banded,
 )
-from vstack_proto.patterns.robbins_culture_texts import Characteristic, Direction, Kind
+from vstack_proto.patterns.robbins_culture_passes import (
+    ChangesAnswer,
+    CharacteristicsAnswer,
+    FitIntervention,
+    QuickAnswer,
+    TargetsAnswer,
+)
+from vstack_proto.patterns.robbins_culture_texts import Characteristic
 from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
@@ -82,14 +90,6 @@ class CharacteristicScore(msgspec.Struct, frozen=True):
     evidence_quotes: tuple[str, ...] = ()
     confidence: Share = 0.5
     risk: Risk = "medium"
-
-
-class FitIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
-    """One change towards the profile that the task wants."""
-
-    target_characteristic: Characteristic
-    intervention_type: Kind
-    direction: Direction
 
 
 class TargetProfileProvenance(msgspec.Struct, frozen=True):
@@ -163,11 +163,11 @@ def preconditions(trace: AgentRobbinsTrace) -> Iterable[Fault]:
 
 def signals(trace: AgentRobbinsTrace, reading: Reading) -> tuple[Signal, ...]:
     """Too much or too little of a characteristic, named by failure mode; a prompt's slogan counts less than a deed."""
-    found = signs.find(reading, texts.RULES)
+    found = signs.find(reading, rules.RULES)
     return tuple(observed.emphasised(found, reading.steps, observed.PROMPTS, 0.6))
 
 
-LABEL_OF: dict[str, str] = {mode: label for mode, (label, _) in texts.MODES.items()}
+LABEL_OF: dict[str, str] = {mode: label for mode, (label, _) in rules.MODES.items()}
 Fits = dict[str, fit.Fit]
 
 
@@ -178,8 +178,8 @@ def targets_of(task_class: str) -> dict[str, float]:
 
 def shown(case: Case[AgentRobbinsTrace], targets: Mapping[str, float]) -> Fits:
     """What the signals show: each characteristic as wanted, moved by the signs of too much and too little."""
-    weights = signs.weigh(case.signals, texts.MODES)
-    pushed: dict[tuple[str, str], float] = {(label, way): weights[mode] for mode, (label, way) in texts.MODES.items()}
+    weights = signs.weigh(case.signals, rules.MODES)
+    pushed: dict[tuple[str, str], float] = {(label, way): weights[mode] for mode, (label, way) in rules.MODES.items()}
     return {
         label: fit.moved(target, pushed.get((label, "decrease"), 0.0), pushed.get((label, "increase"), 0.0))
         for label, target in targets.items()
@@ -203,48 +203,6 @@ def profile_of(fits: Mapping[str, fit.Fit], quality: str, biggest: str) -> Profi
             shows[label] = name
     again = (name for name in AGAIN if name in shows.values())
     return cast("Profile", shows[biggest]) if biggest in shows else next(again, "indeterminate")
-
-
-class CharacteristicFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of one characteristic is shown."""
-
-    characteristic: Characteristic
-    observed_score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class CharacteristicsAnswer(Answer, frozen=True):
-    """All seven."""
-
-    characteristics: tuple[CharacteristicFinding, ...]
-
-
-class QuickAnswer(CharacteristicsAnswer, frozen=True):
-    """All in one call."""
-
-    interventions: tuple[FitIntervention, ...]
-
-
-class TargetFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A characteristic that this very task wants differently from its class."""
-
-    characteristic: Characteristic
-    target: Share
-    reason: str
-    evidence: tuple[Evidence, ...]
-
-
-class TargetsAnswer(Answer, frozen=True):
-    """What this task wants differently."""
-
-    overrides: tuple[TargetFinding, ...]
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[FitIntervention, ...]
 
 
 def _targets(case: Case[AgentRobbinsTrace], answers: Answers) -> tuple[dict[str, float], list[str]]:
@@ -273,7 +231,19 @@ def _judged(
         # The contract's fill values for a characteristic that a model leaves out.
         fits[label], judged = fit.heard(case, own, fits[label]) if own else (fit.Fit(0.5, 0.5), heard[label])
         told[label] = judged if judged.explanation else msgspec.structs.replace(heard[label], proofs=judged.proofs)
+    acts = acts_of(case.aside(), answers)
+    for label in CHARACTERISTICS:
+        fits[label], said = passes.held(((one, way, step) for one, way, step, _ in acts), label, fits[label])
+        explanation = f"{told[label].explanation} {said}".strip()
+        told[label] = msgspec.structs.replace(told[label], score=fits[label].observed, explanation=explanation)
     return fits, told
+
+
+def acts_of(case: Case[AgentRobbinsTrace], answers: Answers) -> tuple[tuple[str, str, int, str], ...]:
+    """The acts of the agent that stand, each once: characteristic, way, step and words."""
+    looked = ((one, case.quoted(one.quote, (one.step,))) for one in (answers["acts"].acts if "acts" in answers else ()))
+    told = ((one.characteristic, one.way, found[1][0], found[0]) for one, found in looked if found)
+    return tuple(dict.fromkeys(one for one in told if observed.own(case.reading.steps[one[2]])))
 
 
 def _fits(case: Case[AgentRobbinsTrace], answers: Answers) -> Fits:
@@ -294,24 +264,38 @@ def _wanted(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
 
 def ask_characteristics(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
     """The seven, with their targets."""
-    told = texts.ASK_CHARACTERISTICS.format(targets=_wanted(case, answers))
-    return told if case.mode != "quick" else f"{told}\n\n{texts.ASK_CHANGES}"
+    told = passes.ASK_CHARACTERISTICS.format(targets=_wanted(case, answers))
+    return told if case.mode != "quick" else f"{told}\n\n{passes.ASK_CHANGES}"
 
 
 def ask_targets(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
     """What the class of the task wants."""
-    return texts.ASK_TARGETS.format(task_class=case.trace.task_class, targets=_wanted(case, answers))
+    return passes.ASK_TARGETS.format(task_class=case.trace.task_class, targets=_wanted(case, answers))
+
+
+def _gaps(case: Case[AgentRobbinsTrace], answers: Answers, least: float) -> str:
+    shown = ((label, own) for label, own in _fits(case, answers).items() if own.gap >= least)
+    return ", ".join(f"{label} {own.observed:.2f} against {own.target:.2f}" for label, own in shown)
+
+
+def gapes(case: Case[AgentRobbinsTrace], answers: Answers) -> bool:
+    """Where every characteristic is about as wanted, no act could bring it nearer."""
+    return any(own.gap >= fit.MARGIN for own in _fits(case, answers).values())
+
+
+def ask_acts(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
+    """The acts behind each gap."""
+    return passes.ASK_ACTS.format(gaps=_gaps(case, answers, fit.MARGIN) or "none")
 
 
 def ask_changes(case: Case[AgentRobbinsTrace], answers: Answers) -> str:
     """What to change, given the gaps."""
-    fits = _fits(case, answers)
-    gaps = ", ".join(f"{label} {own.observed:.2f} against {own.target:.2f}" for label, own in fits.items())
-    return texts.ASK_SCORED.format(gaps=gaps) + texts.ASK_CHANGES
+    return passes.ASK_SCORED.format(gaps=_gaps(case, answers, 0.0)) + passes.ASK_CHANGES
 
 
 READ = Pass("characteristics", CharacteristicsAnswer, ask_characteristics)
 TARGET = Pass("targets", TargetsAnswer, ask_targets)
+COUNT = Pass("acts", passes.ActsAnswer, ask_acts, gapes)
 CHANGE = Pass("interventions", ChangesAnswer, ask_changes, misfits)
 
 
@@ -333,9 +317,11 @@ def conclude(case: Case[AgentRobbinsTrace], answers: Answers) -> RobbinsCultureD
         off = {label for label, own in fits.items() if own.gap >= fit.MARGIN}
         computed = fit.advised(FitIntervention, fits, texts.ADVICE, proofs)
         interventions = talk.proposed(answers, "characteristics", texts.COMPOSITION, profile, off) or computed
+    acts = acts_of(case, answers)
+    done = (Evidence(f"{way} {label}".replace("_", " "), (at,), quote) for label, way, at, quote in acts)
     sure = signs.confidence(case.signals, len(case.reading.steps))
     if "characteristics" in answers:
-        sure = round(min(0.9, sure + 0.1 + 0.02 * sum(map(len, proofs.values()))), 2)
+        sure = round(min(0.9, sure + 0.1 + 0.02 * (len(acts) + sum(map(len, proofs.values())))), 2)
     forensic, payload = case.mode == "forensic", {"overall_fit": whole, "biggest_gap": biggest}
     labels = {"profile_pattern": profile, "task_class": trace.task_class}
     return RobbinsCultureDetection(
@@ -345,7 +331,7 @@ def conclude(case: Case[AgentRobbinsTrace], answers: Answers) -> RobbinsCultureD
         _risks(fits, told) if forensic else None,
         attached_playbooks=fit.playbooks_for(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload),
-        evidence=signs.each_once(proof for label in CHARACTERISTICS if fits[label].gap for proof in proofs[label]),
+        evidence=signs.each_once([*(one for label in fits if fits[label].gap for one in proofs[label]), *done]),
         confidence=sure,
     )  # fmt: skip
 
@@ -383,7 +369,7 @@ PATTERN = Pattern(
     passes={
         "quick": (Pass("characteristics", QuickAnswer, ask_characteristics),),
         "standard": (READ, CHANGE),
-        "forensic": (TARGET, READ, CHANGE),
+        "forensic": (TARGET, READ, COUNT, CHANGE),
     },
     # An intervention's direction is part of its key here.
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=cast("Any", texts.ATTACH), composition=texts.COMPOSITION,
