@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import fit
 from vstack_proto.patterns import org_structure as org
+from vstack_proto.patterns import org_structure_passes as passes
 from vstack_proto.patterns import org_structure_texts as texts
 from vstack_proto.patterns.common import Evidence
 from vstack_proto.patterns.org_structure import PATTERN, OrgStructureTrace
@@ -168,24 +169,36 @@ def test_profiles(fits: dict[str, fit.Fit], task_class: str, form: str, profile:
 
 
 FOUND = (
-    texts.DimensionFinding("centralization", "w1 lost two turns", (Evidence("c", (0,), "w1 waited"),)),
-    texts.DimensionFinding("hierarchy", "made up", (Evidence("c", (0,), "nowhere at all"),)),
+    passes.DimensionFinding("centralization", "w1 lost two turns", (Evidence("c", (0,), "w1 waited"),)),
+    passes.DimensionFinding("hierarchy", "made up", (Evidence("c", (0,), "nowhere at all"),)),
 )
-FIX = texts.StructureIntervention(
+FIX = passes.StructureIntervention(
     "centralization", "shift_decision_authority", "decrease", description="Delegate", suggested_implementation="w1"
 )
-CHANGES = texts.ChangesAnswer((FIX,))
-WAITS = texts.BottleneckAnswer("boss", "All asked boss", (Evidence("c", (1,), "Every question went to boss"),))
+CHANGES = passes.ChangesAnswer((FIX,))
+WAITS = passes.BottleneckAnswer("boss", "All asked boss", (Evidence("c", (1,), "Every question went to boss"),))
+
+
+def met(giver: str, taker: str, quote: str = "went to boss") -> passes.Contact:
+    return passes.Contact(giver, taker, "asks", 1, quote)
+
+
+MET = passes.ContactsAnswer((met("w1", "boss"), met("w2", "boss"), met("boss", "somebody")))
 
 
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
-        ("quick", {"dimensions": texts.QuickAnswer(FOUND, 0.9, (FIX,))}),
-        ("standard", {"dimensions": texts.DimensionsAnswer(FOUND, 0.9), "interventions": CHANGES}),
+        ("quick", {"dimensions": passes.QuickAnswer(FOUND, 0.9, (FIX,))}),
+        ("standard", {"dimensions": passes.DimensionsAnswer(FOUND, 0.9), "interventions": CHANGES}),
         (
             "forensic",
-            {"dimensions": texts.DimensionsAnswer(FOUND, 0.9), "bottleneck": WAITS, "interventions": CHANGES},
+            {
+                "dimensions": passes.DimensionsAnswer(FOUND, 0.9),
+                "bottleneck": WAITS,
+                "contacts": MET,
+                "interventions": CHANGES,
+            },
         ),
     ],
 )
@@ -206,7 +219,35 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
 
 
 def test_a_form_that_fits_is_asked_for_no_change() -> None:
-    assert not any(one.wanted(kit.case_of(PATTERN, HEALTHY), {}) for one in PATTERN.passes["forensic"][1:])
+    wanted = {one.name: one.wanted(kit.case_of(PATTERN, HEALTHY), {}) for one in PATTERN.passes["forensic"]}
+    assert wanted == {"dimensions": True, "bottleneck": False, "contacts": True, "interventions": False}
+
+
+@pytest.mark.parametrize(
+    ("contacts", "share", "surer"),
+    [
+        ((), 1.0, 0.0),
+        ((met("w1", "boss"),), 1.0, 0.05),
+        ((met("boss", "w1"), met("w1", "w2")), 0.75, 0.05),
+        ((met("w1", "w2"), met("w1", "w2"), met("w2", "w3")), 0.5, -0.1),
+        ((met("w1", "w9"), met("w1", "w1"), met("w1", "w2", "words of nobody")), 1.0, 0.0),
+    ],
+)
+def test_work_past_the_lines_is_less_by_rule(contacts: Any, share: float, surer: float) -> None:
+    case = kit.case_of(PATTERN, QUEUE, "forensic")
+    answers: dict[str, Any] = {"dimensions": passes.DimensionsAnswer((), 0.2)}
+    before = PATTERN.conclude(case, answers)
+    found = PATTERN.conclude(case, {**answers, "contacts": passes.ContactsAnswer(tuple(contacts))})
+    rows = [{one.dimension: one for one in each.dimensions}["formalization"] for each in (before, found)]
+    assert rows[1].observed_score == pytest.approx(rows[0].observed_score * share)
+    assert found.confidence - before.confidence == pytest.approx(surer)
+    assert any("past the lines" in item.claim for item in found.evidence) is (share < 1)
+    assert ("contacts in the record" in found.reporting_graph_audit.explanation) is bool(surer)
+
+
+def test_where_there_is_no_line_no_contact_is_listed() -> None:
+    contacts = PATTERN.passes["forensic"][2]
+    assert not contacts.wanted(kit.case_of(PATTERN, FLAT, "forensic"), {})
 
 
 def test_from_trace_needs_the_form_and_keeps_the_steps() -> None:

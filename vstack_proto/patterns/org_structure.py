@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
-from vstack_proto.patterns import fit, observed, signs, talk
+from vstack_proto.patterns import fit, observed, signs, talk, tested
+from vstack_proto.patterns import org_structure_passes as passes
+from vstack_proto.patterns import org_structure_signs as rules
 from vstack_proto.patterns import org_structure_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
     Case,
-    Count,
     Detection,
     Evidence,
     Pass,
@@ -31,22 +32,22 @@ from vstack_proto.patterns.org_structure_crew import (
     WEIGHT,
     Archetype,
     Crew,
+    ReportingGraphAudit,
     StructureAgent,
     archetype_of,
     counted,
+    graph_of,
     measured,
     survey,
 )
-from vstack_proto.patterns.org_structure_texts import (
+from vstack_proto.patterns.org_structure_passes import (
     BottleneckAnswer,
     ChangesAnswer,
-    Dimension,
     DimensionsAnswer,
-    Direction,
-    Kind,
     QuickAnswer,
     StructureIntervention,
 )
+from vstack_proto.patterns.org_structure_texts import Dimension, Direction, Kind
 from vstack_proto.trace import AgentInfo, CanonicalTrace
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -88,17 +89,6 @@ class DimensionFit(msgspec.Struct, frozen=True):
     evidence_quotes: tuple[str, ...] = ()
     confidence: Share = 0.5
     risk: Risk = "medium"
-
-
-class ReportingGraphAudit(msgspec.Struct, frozen=True):
-    """The lines, counted; ``branching_factor`` is the mean of reports over supervisors."""
-
-    depth: Count = 0
-    branching_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
-    cycles_detected: bool = False
-    orphans: tuple[str, ...] = ()
-    bottleneck_agents: tuple[str, ...] = ()
-    explanation: str = ""
 
 
 class DecisionBottleneckAudit(msgspec.Struct, frozen=True):
@@ -181,7 +171,7 @@ def signals(trace: OrgStructureTrace, reading: Reading) -> tuple[Signal, ...]:
     work = Reading((), tuple(step for step in reading.steps if step.kind != ROSTER))
     crew = survey(trace.agents)
     fits = measured(crew, targets_of(trace.task_class))
-    return signs.strongest((*signs.find(work, texts.RULES), *_formed(trace, crew, fits)))
+    return signs.strongest((*signs.find(work, rules.RULES), *_formed(trace, crew, fits)))
 
 
 def _formed(trace: OrgStructureTrace, crew: Crew, fits: Mapping[str, fit.Fit]) -> Iterator[Signal]:
@@ -202,14 +192,14 @@ def _formed(trace: OrgStructureTrace, crew: Crew, fits: Mapping[str, fit.Fit]) -
 
 
 LABEL_OF: dict[str, str] = {label: label for label in DIMENSIONS} | {
-    mode: label for mode, (label, _) in texts.MODES.items()
+    mode: label for mode, (label, _) in rules.MODES.items()
 }
 
 
-def shown(case: Case[OrgStructureTrace], crew: Crew) -> dict[str, fit.Fit]:
+def seen_in(case: Case[OrgStructureTrace], crew: Crew) -> dict[str, fit.Fit]:
     """The dimensions as counted, moved by what words tell of them."""
-    weights = signs.weigh(case.signals, texts.MODES)
-    pushed: dict[tuple[str, str], float] = {(label, way): weights[mode] for mode, (label, way) in texts.MODES.items()}
+    weights = signs.weigh(case.signals, rules.MODES)
+    pushed: dict[tuple[str, str], float] = {(label, way): weights[mode] for mode, (label, way) in rules.MODES.items()}
     fits = measured(crew, targets_of(case.trace.task_class))
     for label, own in fits.items():
         more, less = pushed.get((label, "decrease"), 0.0), pushed.get((label, "increase"), 0.0)
@@ -242,7 +232,7 @@ def _judged(
     case: Case[OrgStructureTrace], answers: Answers, crew: Crew
 ) -> tuple[dict[str, fit.Fit], dict[str, signs.Judged]]:
     """The numbers, and for each what words, roster and a model tell of it."""
-    fits, answer = shown(case, crew), cast("DimensionsAnswer | None", answers.get("dimensions"))
+    fits, answer = seen_in(case, crew), cast("DimensionsAnswer | None", answers.get("dimensions"))
     heard = signs.assessed(case, LABEL_OF, {label: own.observed for label, own in fits.items()}, "")
     for label, own in heard.items():
         found = [one for one in answer.dimensions if one.dimension == label] if answer else []
@@ -254,6 +244,12 @@ def _judged(
         added = [one.explanation.strip() for one in found] if proofs else []
         base = own.explanation or f"{counted(label, crew).capitalize()}: nothing speaks against it for this task."
         heard[label] = signs.Judged(fits[label].observed, " ".join([base, *added]), (*own.proofs, *proofs))
+    # Lines are rules too: half of how far work follows rules is how far it followed these.
+    ways = [way for way, *_ in passes.contacts_of(case.aside(), answers, crew)]
+    shown = {"formalization": fits["formalization"].observed}
+    left = tested.borne(shown, ways, {"formalization": "along"})["formalization"]
+    fits["formalization"] = fit.Fit(left, fits["formalization"].target)
+    heard["formalization"] = msgspec.structs.replace(heard["formalization"], score=left)
     return fits, heard
 
 
@@ -276,29 +272,35 @@ def _numbers(case: Case[OrgStructureTrace], answers: Answers) -> str:
 def ask_dimensions(case: Case[OrgStructureTrace], answers: Answers) -> str:
     """The six, as computed."""
     trace = case.trace
-    told = texts.ASK_DIMENSIONS.format(
+    told = passes.ASK_DIMENSIONS.format(
         formalization=targets_of(trace.task_class)["formalization"],
         task_class=trace.task_class,
         told=_numbers(case, answers),
         archetype=archetype_of(survey(trace.agents)),
     )
-    return told if case.mode != "quick" else f"{told}\n\n{texts.ASK_CHANGES}"
+    return told if case.mode != "quick" else f"{told}\n\n{passes.ASK_CHANGES}"
 
 
 def ask_bottleneck(case: Case[OrgStructureTrace], answers: Answers) -> str:
     """For whom decisions wait; agents are named by the step of their entry, which stands inside the fence."""
     at = {one.agent_id: len(case.trace.observed_behaviors) + n for n, one in enumerate(case.trace.agents)}
     held = [at[one] for one in survey(case.trace.agents).bottlenecks if one in at]
-    return texts.ASK_BOTTLENECK.format(named=f"the agent of {signs.listed(held)}" if held else "none stands out")
+    return passes.ASK_BOTTLENECK.format(named=f"the agent of {signs.listed(held)}" if held else "none stands out")
 
 
 def ask_changes(case: Case[OrgStructureTrace], answers: Answers) -> str:
     """What to change, given the gaps."""
-    return f"Observed against target: {_numbers(case, answers)}.\n\n{texts.ASK_CHANGES}"
+    return f"Observed against target: {_numbers(case, answers)}.\n\n{passes.ASK_CHANGES}"
+
+
+def has_lines(case: Case[OrgStructureTrace], answers: Answers) -> bool:
+    """Without a line on the roster, or a step to read, no contact can follow or pass one."""
+    return bool(survey(case.trace.agents).reports) and bool(case.trace.observed_behaviors)
 
 
 READ = Pass("dimensions", DimensionsAnswer, ask_dimensions)
 WAIT = Pass("bottleneck", BottleneckAnswer, ask_bottleneck, misfits)
+MEET = Pass("contacts", passes.ContactsAnswer, lambda case, answers: passes.ASK_CONTACTS, has_lines)
 CHANGE = Pass("interventions", ChangesAnswer, ask_changes, misfits)
 
 
@@ -325,6 +327,12 @@ def conclude(case: Case[OrgStructureTrace], answers: Answers) -> OrgStructureDet
         interventions = talk.proposed(answers, "dimensions", texts.COMPOSITION, profile, off) or computed
     sure = signs.confidence(case.signals, len(case.reading.steps)) + (0.1 if "dimensions" in answers else 0.0)
     bottleneck, waited = _bottleneck(case, answers, crew, fits)
+    contacts = passes.contacts_of(case, answers, crew)
+    past = [(one, at, quote) for way, one, at, quote in contacts if way == "past"]
+    if contacts:
+        # A roster tells less of a crew that works past it.
+        sure += 0.05 if 2 * len(past) <= len(contacts) else -0.1
+    aside = (Evidence(f"{o.giver} turns to {o.taker} past the lines", (at,), quote) for o, at, quote in past)
     labels = {"profile_pattern": profile, "task_class": trace.task_class}
     payload = {"overall_fit": whole, "archetype": form, "biggest_gap": biggest}
     rows = ((label, fits[label], told[label]) for label in DIMENSIONS)
@@ -336,21 +344,13 @@ def conclude(case: Case[OrgStructureTrace], answers: Answers) -> OrgStructureDet
         ),
         whole, quality, cast("Gap", biggest), interventions, trace.crew_id, trace.success,
         banded(round(1 - whole, 9), signs.BANDS), profile,
-        _graph(crew) if case.mode == "forensic" else None,
+        graph_of(crew, len(contacts), len(past)) if case.mode == "forensic" else None,
         bottleneck if case.mode == "forensic" else None,
         attached_playbooks=fit.playbooks_for(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload),
-        evidence=signs.each_once([*(proof for label in DIMENSIONS for proof in told[label].proofs), *waited]),
+        evidence=signs.each_once([*(proof for label in DIMENSIONS for proof in told[label].proofs), *waited, *aside]),
         confidence=round(min(0.9, sure), 2),
     )  # fmt: skip
-
-
-def _graph(crew: Crew) -> ReportingGraphAudit:
-    spans = [len(own) for own in crew.reports.values()]
-    told = f"{counted('hierarchy', crew)}; {counted('span_of_control', crew)}."
-    told += " Some lines run in a ring: nobody in it has the last word." if crew.rings else ""
-    branching = round(sum(spans) / len(spans), 2) if spans else 0.0
-    return ReportingGraphAudit(crew.depth, branching, crew.rings, crew.orphans, crew.bottlenecks, told.capitalize())
 
 
 def _bottleneck(
@@ -377,7 +377,7 @@ PATTERN = Pattern(
     passes={
         "quick": (Pass("dimensions", QuickAnswer, ask_dimensions),),
         "standard": (READ, CHANGE),
-        "forensic": (READ, WAIT, CHANGE),
+        "forensic": (READ, WAIT, MEET, CHANGE),
     },
     # An intervention's direction is part of its key here.
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=cast("Any", texts.ATTACH), composition=texts.COMPOSITION,

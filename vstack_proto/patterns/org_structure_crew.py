@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from vstack_proto.patterns import fit
+from vstack_proto.patterns.common import Count
 
 Archetype = Literal[
     "flat-peer", "hierarchical", "centralized-functional", "decentralized-product", "matrix", "mixed"
@@ -160,3 +161,26 @@ def counted(label: str, crew: Crew) -> str:
         "span_of_control": f"supervisors {len(spans)}, widest span {max(spans, default=0)}",
         "departmentalization": f"ways of grouping {len(bases)}, agents with several supervisors {len(crew.shared)}",
     }[label]
+
+
+class ReportingGraphAudit(msgspec.Struct, frozen=True):
+    """The lines, counted; ``branching_factor`` is the mean of reports over supervisors."""
+
+    depth: Count = 0
+    branching_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    cycles_detected: bool = False
+    orphans: tuple[str, ...] = ()
+    bottleneck_agents: tuple[str, ...] = ()
+    explanation: str = ""
+
+
+def graph_of(crew: Crew, contacts: int, past: int) -> ReportingGraphAudit:
+    """The lines of a roster as a graph, and how many of the contacts in the record went past them."""
+    spans = [len(own) for own in crew.reports.values()]
+    told = f"{counted('hierarchy', crew)}; {counted('span_of_control', crew)}."
+    told += " Some lines run in a ring: nobody in it has the last word." if crew.rings else ""
+    told += f" Of {contacts} contacts in the record {past} went past the lines." if contacts else ""
+    branching = round(sum(spans) / len(spans), 2) if spans else 0.0
+    return ReportingGraphAudit(
+        crew.depth, branching, crew.rings, crew.orphans, crew.bottlenecks, f"{told[0].upper()}{told[1:]}"
+    )

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share, Source
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Composition, Effort, Source
 
 Dimension = Literal[
     "specialization", "formalization", "centralization", "hierarchy", "span_of_control", "departmentalization"
@@ -49,24 +49,6 @@ computed from the roster: read them, do not revise them.
 
 Evidence is a line of the roster, or a step in which work waited, was relayed, lost, or decided twice."""
 
-ASK_DIMENSIONS = """\
-Read how the crew's form bears on its task.
-- dimensions: each of the six at most once, and only where the record adds to the number: explanation in one or two \
-sentences (who waited, what was relayed, lost or decided twice), evidence from observed steps before roster lines.
-- formalization: from 0 (each as it likes) to 1 (every step by written rule), the one number that no roster shows. \
-Give {formalization:g}, the target, where nothing tells. Another value counts only with evidence under that dimension.
-Computed, observed against target for a {task_class} task: {told}. Archetype: {archetype}."""
-ASK_BOTTLENECK = """\
-Which single agent, if any, did decisions wait for or depend on? agent_id as on the roster, or null where none did. \
-Explain what waited, for how long or how many turns, and whether authority, the lines or the agent's own pace caused \
-it. Evidence from observed steps; a roster line alone shows a risk and no bottleneck. From the roster: {named}."""
-ASK_CHANGES = """\
-Propose two to four changes, the widest gap first, the smallest change that closes it before a larger one: authority \
-before a new level, a moved line before a new agent. direction: increase or decrease of the dimension, redesign for \
-departmentalization. Centralization: shift_decision_authority either way, add_routing_layer; hierarchy and span: \
-flatten_hierarchy, add_supervisor_layer; specialization: split_roles, consolidate_roles; formalization: new_eval, \
-remove_routing_layer; departmentalization: regroup_by_function, regroup_by_product. human_review or introduce_matrix \
-only where most is off; compose_pattern names another pattern to run. Name agents and lines."""
 
 # What each class of task wants, in the order of the dimensions; the contract's fill value, 0.5, is the middle.
 TARGETS: dict[str, tuple[float, ...]] = {
@@ -81,59 +63,6 @@ TARGETS: dict[str, tuple[float, ...]] = {
 }
 CRITICAL = frozenset({"incident_response", "regulated_workflow", "financial_operation"})
 CREATIVE = frozenset({"creative_brainstorm", "research_exploration", "code_review"})
-
-# Which way a failure mode moves a dimension; modes name the signals of words.
-MODES: dict[str, tuple[Dimension, Literal["increase", "decrease"]]] = {
-    "too_flat_for_critical_task": ("hierarchy", "increase"),
-    "too_hierarchical_for_creative": ("hierarchy", "decrease"),
-    "decision_bottleneck": ("centralization", "decrease"),
-    "no_clear_authority": ("centralization", "increase"),
-    "over_specialized": ("specialization", "decrease"),
-    "under_specialized": ("specialization", "increase"),
-    "under_formalized": ("formalization", "increase"),
-    "over_formalized": ("formalization", "decrease"),
-    "matrix_overhead": ("departmentalization", "decrease"),
-    "span_too_wide": ("span_of_control", "decrease"),
-}
-
-
-def _rule(mode: str, claim: str, expression: str) -> signs.Rule:
-    return signs.Rule(mode, "Step {step}: " + claim, signs.words(rf"(?=\w)(?:{expression})"), 0.4)
-
-
-_LEAD = r"(?:lead|manager|supervisor|orchestrator|coordinator|commander|planner|director)"
-RULES = (
-    _rule("too_flat_for_critical_task", "nobody leads where somebody should.",
-        r"(?:nobody|no one) (?:was |is )?(?:in charge|led|coordinated|took the lead)|no (?:lead|coordinator|escalation)"
-        r"|(?:nobody|no one) to escalate to"),
-    _rule("too_hierarchical_for_creative", "word travels through levels.",
-        r"(?:up|down) the (?:chain|line|ladder)|relayed|through (?:two|three|four|five|\d) (?:levels|layers)"
-        r"|layers? of approval"),
-    _rule("decision_bottleneck", "work waits for one who decides.",
-        r"(?:wait(?:ed|ing|s)?|blocked|stalled) (?:for|on) (?:\w+ ){0,3}(?:approval|sign-?off|decision|" + _LEAD + ")"
-        r"|every (?:decision|question|message|step) (?:went|goes) (?:to|through)|queued? (?:up )?(?:behind|at)"),
-    _rule("no_clear_authority", "nobody may decide, or several do.",
-        r"(?:nobody|no one) (?:could|would|can|may|dared to) (?:call|decide|approve|stop|say)|unclear who"
-        r"|who (?:decides|is allowed)|argued (?:over|about) who|contradict\w* (?:orders|decisions|instructions)"
-        r"|decided (?:twice|differently)"),
-    _rule("over_specialized", "the split into roles costs a hand-off or leaves a gap.",
-        r"not my (?:role|area|job|department)|outside (?:its|my|their) role|lost in (?:the )?hand-?(?:off|over)s?"
-        r"|only \w+ (?:knew|could do)|handed (?:it )?(?:back and forth|on again)"),
-    _rule("under_specialized", "work is not divided, or a skill is missing.",
-        r"did the same (?:work|thing|task|search)|duplicated? (?:\w+ ){0,2}work|same work twice|nobody knew how"
-        r"|lacked (?:the )?(?:skill|expertise|knowledge)"),
-    _rule("under_formalized", "each has its own way, where one was needed.",
-        r"different (?:status|formats?|versions?|procedures?)|no (?:procedure|runbook|checklist|protocol)|ad hoc"
-        r"|in (?:its|their) own (?:way|format)"),
-    _rule("over_formalized", "rules cost more than they bring.",
-        r"bureaucra\w+|paperwork|red tape|filled (?:in|out) (?:\w+ ){0,3}forms?"
-        r"|(?:form|template|ticket) (?:was |is )?(?:required|mandatory)"),
-    _rule("matrix_overhead", "an agent serves two who order differently.",
-        r"two (?:approvals|bosses|supervisors|leads|masters)|both (?:bosses|supervisors|leads)"
-        r"|conflicting (?:orders|instructions|priorities)"),
-    _rule("span_too_wide", "a supervisor has more than it can follow.",
-        _LEAD + r" (?:was |is )?(?:overloaded|swamped|could not keep up)|too many reports"),
-)  # fmt: skip
 
 
 ADVICE: dict[tuple[str, str], talk.Advice] = {
@@ -279,46 +208,3 @@ COMPOSITION = Composition(
     },
     framework_overlays={"langgraph": ("vstack.aar",), "crewai": ("vstack.lencioni",), "autogen": ("vstack.aar",)},
 )
-
-
-class StructureIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
-    """One change of the crew's form."""
-
-    target_dimension: Dimension
-    intervention_type: Kind
-    direction: Direction
-
-
-class DimensionFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the record adds to one number."""
-
-    dimension: Dimension
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class DimensionsAnswer(Answer, frozen=True):
-    """The six, and the one number that no roster shows."""
-
-    dimensions: tuple[DimensionFinding, ...]
-    formalization: Share
-
-
-class QuickAnswer(DimensionsAnswer, frozen=True):
-    """All in one call."""
-
-    interventions: tuple[StructureIntervention, ...]
-
-
-class BottleneckAnswer(Answer, frozen=True):
-    """For whom decisions wait."""
-
-    agent_id: str | None
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class ChangesAnswer(Answer, frozen=True):
-    """What to change."""
-
-    interventions: tuple[StructureIntervention, ...]
