@@ -145,9 +145,12 @@ WEAK = items(("angry", "neutral"), ("angry", "neutral"), ("happy", "happy"))
 @pytest.mark.parametrize("mode", MODES)
 def test_a_good_answer_reaches_the_detection(mode: Mode) -> None:
     case = kit.case_of(PATTERN, WEAK, mode)
+    cues, labels = texts.CuesAnswer((PROOF, FALSE)), texts.LabelsAnswer(())
     answers: dict[str, Any] = {"interventions": texts.FixAnswer((PROOF, FALSE), (FIX,))}
-    if mode == "forensic":
-        answers = {"cues": texts.CuesAnswer((PROOF,)), **answers}
+    if mode != "quick":
+        answers = {"cues": cues, "labels": labels, "interventions": texts.ChangesAnswer((FIX,))}
+    if mode == "standard":
+        del answers["labels"]
     assert [one.name for one in PATTERN.passes[mode] if one.wanted(case, answers)] == list(answers)
     assert all(one.instruction(case, answers) for one in PATTERN.passes[mode])
     detection = PATTERN.conclude(case, answers)
@@ -156,6 +159,30 @@ def test_a_good_answer_reaches_the_detection(mode: Mode) -> None:
     assert FALSE.claim not in [proof.claim for proof in detection.evidence]
     assert [book.failure_mode for book in detection.attached_playbooks] == ["under_detection"]
     assert (len(detection.per_item_calibration) == 3) == (mode == "forensic")
+
+
+def test_a_label_that_the_message_does_not_bear_out_is_not_held_against_the_agent() -> None:
+    case = kit.case_of(PATTERN, WEAK, "forensic")
+
+    def examined(*told: tuple[int, Any, str]) -> dict[str, Any]:
+        return {"labels": texts.LabelsAnswer(tuple(texts.LabelFinding(*one[:2], "why", one[2]) for one in told))}
+
+    plain = PATTERN.conclude(case, {})
+    same = examined(
+        (0, "decided", "message 0"), (1, "open", "no such words"), (2, "against", "message 2"), (9, "open", "x")
+    )
+    # What decides, what stands nowhere, and what was read rightly leave all as it is.
+    assert PATTERN.conclude(case, same) == plain
+    told = examined((1, "open", "message 1"), (0, "against", "message 0"), (0, "open", "of somebody"))
+    found = PATTERN.conclude(case, told)
+    assert (found.metrics, found.overall_accuracy) == (plain.metrics, plain.overall_accuracy)
+    assert found.confidence == round(plain.confidence - 0.04, 2)
+    # No fault is left whose label holds: the labels are to be looked at again, and nothing else.
+    assert [one.intervention_type for one in found.interventions] == ["human_review"]
+    assert "add_cue_inventory" in [one.intervention_type for one in plain.interventions]
+    assert {proof.steps for proof in found.evidence if proof.claim == "why"} == {(0,), (1,)}
+    assert "steps 0, 1" in PATTERN.passes["forensic"][2].instruction(case, told)
+    assert kit.misquotes(PATTERN, WEAK, found) == []
 
 
 def test_a_good_reader_costs_no_call() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import contract_kit as kit
 import msgspec
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vstack_proto.patterns import goleman_ei_abilities as abilities
 from vstack_proto.patterns import goleman_ei_signs as rules
 from vstack_proto.patterns import goleman_ei_texts as texts
 from vstack_proto.patterns.common import Evidence, Mode
@@ -150,12 +151,19 @@ def finding(domain: str, score: float, *evidence: Evidence) -> texts.DomainFindi
 
 FIX = texts.EIIntervention("social_awareness", "add_emotion_label_step", "Label it", "One line before the reply")
 READ = (finding("social_awareness", 0.1, PROOF), finding("self_awareness", 0.2), finding("self_management", 0.9))
+THIRD = Evidence("The third time was not heard.", (0,), "third time")
+SKILLS = (
+    abilities.CompetencyFinding("user_state_reading", 0.1, "The anger went unread.", (THIRD,)),
+    abilities.CompetencyFinding("service_orientation", 0.8, "It offered a copy.", ()),
+    abilities.CompetencyFinding("tone_matching", 0.0, "Made up.", (Evidence("cold", (0,), "words not there"),)),
+)
 ANSWERS: dict[str, Any] = {
     "quick": {"domains": texts.QuickAnswer(READ, (FIX,))},
     "standard": {"domains": texts.DomainsAnswer(READ), "interventions": texts.FixAnswer((FIX, FIX))},
     "forensic": {
         "domains": texts.DomainsAnswer(READ),
-        "branches": texts.BranchesAnswer((texts.BranchFinding("perceive", 0.2, "Not seen", (PROOF,)),)),
+        "competencies": abilities.CompetenciesAnswer(SKILLS),
+        "branches": abilities.BranchesAnswer((abilities.BranchFinding("perceive", 0.2, "Not seen", (PROOF,)),)),
         "interventions": texts.FixAnswer((FIX,)),
     },
 }
@@ -169,19 +177,42 @@ def test_a_good_answer_reaches_the_detection(mode: Mode) -> None:
     detection = PATTERN.conclude(case, answers)
     row = detection.domains[2]
     assert (row.score, row.severity, row.evidence_quotes) == (0.1, "critical", (PROOF.quote,))
-    assert (row.explanation, row.weakest_competency) == ("social_awareness, as read", "empathy")
+    forensic = mode == "forensic"
+    weakest = "user_state_reading" if forensic else "empathy"
+    assert (row.explanation, row.weakest_competency) == ("social_awareness, as read", weakest)
     # A fault that nothing bears out is not held against the agent.
     assert detection.domains[0].score == 0.9
     assert (detection.weakest_domain, detection.interventions) == ("social_awareness", (FIX,))
     assert PROOF in detection.evidence
     assert [book.failure_mode for book in detection.attached_playbooks] == ["missed_anger"]
-    forensic = mode == "forensic"
+    if forensic:
+        assert row.competency_scores.items() >= {"user_state_reading": 0.1, "service_orientation": 0.9}.items()
+        # What nothing bears out is held no lower than the signs have it.
+        assert detection.domains[3].competency_scores["tone_matching"] > 0.5
+        assert THIRD in detection.evidence
     assert (detection.cascade_analysis is not None) == forensic
     if detection.cascade_analysis is not None:
         assert detection.cascade_analysis.cascade_break_point == "fails_at_perceive"
     assert [one.branch for one in detection.mayer_salovey_overlay] == (
         ["perceive", "facilitate", "understand", "manage"] if forensic else []
     )
+
+
+def test_every_competency_has_its_domain() -> None:
+    own = [name for names in abilities.COMPETENCIES.values() for name in names]
+    assert sorted((*own, "other")) == sorted(get_args(texts.Competency))
+
+
+def test_two_readings_that_part_are_less_sure() -> None:
+    case = kit.case_of(PATTERN, COLD, "forensic")
+
+    def read(score: float) -> float:
+        skill = abilities.CompetencyFinding("self_confidence", score, "as read", (PROOF,))
+        answers = {"domains": texts.DomainsAnswer(READ), "competencies": abilities.CompetenciesAnswer((skill,))}
+        return PATTERN.conclude(case, answers).domains[0].confidence
+
+    plain = PATTERN.conclude(case, {"domains": texts.DomainsAnswer(READ)}).domains[0].confidence
+    assert (read(0.9), read(0.1)) == (round(plain + 0.05, 2), round(plain - 0.1, 2))
 
 
 def test_where_nothing_is_lacking_nothing_is_asked() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,6 +26,7 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Step,
+    asks,
     attach_playbooks,
 )
 from vstack_proto.patterns.danva_emotion_numbers import (
@@ -53,7 +54,6 @@ Extended = Literal[
     "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
     "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
 ]  # fmt: skip
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class EmotionItem(msgspec.Struct, frozen=True):
@@ -96,18 +96,6 @@ class ItemCalibration(msgspec.Struct, frozen=True):
     cue_signature: texts.CueSignature = texts.CueSignature()
 
 
-class DanvaBaseline(msgspec.Struct, frozen=True):
-    """How this detection differs from an earlier one of the same agent."""
-
-    historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
-    baseline_weakest_emotion: str | None = None
-    baseline_profile_pattern: str | None = None
-    emotion_accuracy_deltas: dict[str, float] = {}
-    drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
-    notes: str = ""
-
-
 class DanvaDetection(Detection, frozen=True):
     """How accurately emotions were read."""
 
@@ -128,7 +116,7 @@ class DanvaDetection(Detection, frozen=True):
     cultural_adjustment: texts.CulturalAdjustment | None = None
     cascade_analysis: CascadeAnalysis | None = None
     per_item_calibration: tuple[ItemCalibration, ...] = ()
-    baseline: DanvaBaseline | None = None
+    baseline: texts.DanvaBaseline | None = None
     attached_playbooks: tuple[texts.DanvaPlaybook, ...] = ()
 
 
@@ -235,11 +223,12 @@ def signals(trace: AgentEmotionTrace, reading: Reading) -> tuple[Signal, ...]:
 # --- Assessment --------------------------------------------------------------------------------------------------
 
 
-def remedies(trace: AgentEmotionTrace, numbers: Numbers) -> tuple[DanvaIntervention, ...]:
-    """What the commonest faults call for; nothing for an agent that reads well."""
+def remedies(trace: AgentEmotionTrace, numbers: Numbers, doubted: AbstractSet[int]) -> tuple[DanvaIntervention, ...]:
+    """What the commonest faults call for, those whose label is in doubt left out; nothing for a good reader."""
     if numbers.quality == "high-accuracy":
         return ()
-    faults = Counter(fault for item in trace.items if (fault := fault_of(item)) is not None)
+    sound = (item for number, item in enumerate(trace.items) if number not in doubted)
+    faults = Counter(fault for item in sound if (fault := fault_of(item)) is not None)
     if numbers.profile == "valence_only_signal":
         faults["all", "valence_only_signal"] = len(trace.items)
     books = {(book.emotion, book.failure_mode): book for book in PLAYBOOKS}
@@ -290,16 +279,22 @@ def misread(case: Case[AgentEmotionTrace], answers: Answers) -> bool:
     return any(not right(item) for item in case.trace.items)
 
 
-def ask_cues(case: Case[AgentEmotionTrace], answers: Answers) -> str:
-    """Which cues were missed."""
-    return texts.CUES_TASK
+def doubts(case: Case[AgentEmotionTrace], answers: Answers) -> dict[int, Evidence]:
+    """The misread messages whose label their own words do not bear out, with proof."""
+    told: texts.LabelsAnswer | None = answers.get("labels")
+    found: dict[int, Evidence] = {}
+    for one in told.labels if told else ():
+        stands = case.quoted(one.quote, (one.step,))
+        if stands and one.verdict != "decided" and not right(case.trace.items[one.step]):
+            found.setdefault(one.step, Evidence(one.claim, (one.step,), stands[0]))
+    return found
 
 
 def ask_fix(case: Case[AgentEmotionTrace], answers: Answers) -> str:
-    """What to change, given the numbers."""
-    numbers = numbers_of(case)
+    """What to change, given the numbers and the labels that are in doubt."""
+    numbers, doubted = numbers_of(case), doubts(case.aside(), answers)
     told = (f"{m.emotion} {m.accuracy:.2f} of {m.n_items}" for m in numbers.metrics if m.n_items)
-    return texts.FIX_TASK.format(
+    asked = texts.FIX_TASK.format(
         accuracy=f"{numbers.accuracy:.2f}",
         mae=f"{numbers.mae:.2f}",
         weakest=numbers.weakest,
@@ -307,6 +302,8 @@ def ask_fix(case: Case[AgentEmotionTrace], answers: Answers) -> str:
         emotions=", ".join(told),
         neighbours=", ".join(neighbours(numbers)) or "none",
     )
+    asked += texts.DOUBTED.format(steps=signs.listed(doubted)) if doubted else ""
+    return asked + texts.ASK_PROOF if case.mode == "quick" else asked
 
 
 def neighbours(numbers: Numbers) -> tuple[str, ...]:
@@ -319,11 +316,13 @@ def conclude(case: Case[AgentEmotionTrace], answers: Answers) -> DanvaDetection:
     """The numbers, which are exact; cues and proposals of a model if one was asked."""
     trace, numbers, forensic = case.trace, numbers_of(case), case.mode == "forensic"
     culture = texts.culture_of(trace.cultural_context, (item.cultural_context for item in trace.items))
-    found = [case.ground(answer.evidence) for answer in answers.values()]
-    proofs: Sequence[Evidence] = [proof for one in found for proof in one]
+    given = (case.ground(getattr(answer, "evidence", ())) for answer in answers.values())
+    proofs: Sequence[Evidence] = [proof for one in given for proof in one]
+    doubted = doubts(case, answers)
     proposed = answers["interventions"].interventions if "interventions" in answers else ()
     composed = next(iter(neighbours(numbers)), None)
-    chosen = signs.adopted(proposed, COMPOSITION, composed) or remedies(trace, numbers)
+    chosen = signs.adopted(proposed, COMPOSITION, composed) or remedies(trace, numbers, doubted.keys())
+    chosen = (*chosen, *relabelled(doubted))
     targets = [(one.target_emotion, one.intervention_type) for one in chosen]
     labels = {"profile_pattern": numbers.profile, "weakest_emotion": numbers.weakest}
     payload = {"overall_accuracy": numbers.accuracy, "overall_intensity_mae": numbers.mae, **labels}
@@ -347,8 +346,8 @@ def conclude(case: Case[AgentEmotionTrace], answers: Answers) -> DanvaDetection:
         per_item_calibration=calibrated(trace) if forensic else (),
         attached_playbooks=attach_playbooks(PLAYBOOKS, ATTACH, targets),
         composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, (kind for _, kind in targets)),
-        evidence=signs.each_once([*proofs, *case.evidence_of_signals()]),
-        confidence=sure_of(len(trace.items)),
+        evidence=signs.each_once([*proofs, *doubted.values(), *case.evidence_of_signals()]),
+        confidence=sure_of(len(trace.items), len(doubted)),
     )
 
 
@@ -357,34 +356,35 @@ def calibrated(trace: AgentEmotionTrace) -> tuple[ItemCalibration, ...]:
     return tuple(ItemCalibration(item.item_id, cue_signature=texts.cues_of(item.user_input)) for item in trace.items)
 
 
-def sure_of(items: int) -> float:
-    """The numbers are exact; what they say of the agent rests on how many messages there were."""
-    return round(min(0.8, 0.2 + 0.02 * items), 2)
+def relabelled(doubted: Sized) -> tuple[DanvaIntervention, ...]:
+    """Where labels are in doubt, the test is to be mended too."""
+    if not doubted:
+        return ()
+    told = f"Look again at the labels of {len(doubted)} messages."
+    how = "Have three people label them without the answer; keep a message where two agree, else drop it and add one."
+    why = "Their words do not decide for the emotion that was meant: see the evidence."
+    return (DanvaIntervention("all", "human_review", told, how, "medium", why, "1d", "low"),)
 
 
-FIX = Pass("interventions", texts.FixAnswer, ask_fix, reads_badly)
+def sure_of(items: int, doubted: int) -> float:
+    """The numbers are exact; what they say of the agent rests on how many messages there were whose label holds."""
+    return round(min(0.8, 0.2 + 0.02 * (items - doubted)), 2)
+
+
+CUES = Pass("cues", texts.CuesAnswer, asks(texts.CUES_TASK), misread)
+LABELS = Pass("labels", texts.LabelsAnswer, asks(texts.LABELS_TASK), misread)
+CHANGES = Pass("interventions", texts.ChangesAnswer, ask_fix, reads_badly)
 
 PATTERN = Pattern(
-    name="danva_emotion",
-    number=4,
-    friendly="DANVA Emotion Reader",
-    group="Module 1 / Individual",
+    name="danva_emotion", number=4, friendly="DANVA Emotion Reader", group="Module 1 / Individual",
     summary="Measures which emotions an agent reads in messages, which it confuses, and how it misjudges strength.",
-    framework=texts.FRAMEWORK,
-    sources=texts.SOURCES,
-    trace=AgentEmotionTrace,
-    detection=DanvaDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
+    framework=texts.FRAMEWORK, sources=texts.SOURCES, trace=AgentEmotionTrace, detection=DanvaDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (FIX,),
-        "standard": (FIX,),
-        "forensic": (Pass("cues", texts.CuesAnswer, ask_cues, misread), FIX),
+        "quick": (Pass("interventions", texts.FixAnswer, ask_fix, reads_badly),),
+        # An agent that reads well on the whole costs no call here; forensic mode looks at every misread message.
+        "standard": (msgspec.structs.replace(CUES, wanted=reads_badly), CHANGES),
+        "forensic": (CUES, LABELS, CHANGES),
     },
-    conclude=conclude,
-    playbooks=PLAYBOOKS,
-    attach=ATTACH,
-    composition=COMPOSITION,
-)
+    conclude=conclude, playbooks=PLAYBOOKS, attach=ATTACH, composition=COMPOSITION,
+)  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Source
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Source
 from vstack_proto.patterns.signs import words
 
+Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Target = Literal["happy", "sad", "angry", "fearful", "disgust", "surprise", "neutral", "all"]
 Culture = Literal["wei-individualist", "wei-collectivist", "japanese", "arab", "latin", "mixed", "unknown"]
 Kind = Literal[
@@ -71,8 +73,20 @@ for all steps with the same cause. Where a message holds no cue for its emotion,
 FIX_TASK = """\
 Computed: accuracy {accuracy}, mean intensity error {mae}, weakest emotion {weakest}, profile {profile}; by emotion:
 {emotions}. Propose two to four changes to how the agent reads, each aimed at the emotion whose confusions it would
-cure, with the wording of the added step, rule or examples, and the number that should move. Give as evidence the cues
-that were passed over. compose_pattern only with one of: {neighbours}.
+cure, with the wording of the added step, rule or examples, and the number that should move. compose_pattern only with
+one of: {neighbours}.
+"""
+ASK_PROOF = "Give as evidence the cues that were passed over.\n"
+DOUBTED = "The labels of these steps are in doubt, so propose nothing that rests on them alone: {steps}.\n"
+LABELS_TASK = """\
+Before the agent is blamed, examine the test (Scherer: what was felt is not what a text must show). Take the misread
+messages alone, at most thirty, and read each as if you did not know what was meant. Say of each, with the words that
+carry it and one sentence why:
+- decided: words of the message decide for the emotion that was meant, against the one that was read;
+- open: no word decides, or two readings serve as well;
+- against: the words speak for what the agent read.
+Mind sarcasm (the event decides, not the words) and display rules: where showing an emotion is held back, faint words
+can decide. An answer of "uncertain" to an open message was right to doubt.
 """
 
 
@@ -85,6 +99,18 @@ class DanvaPlaybook(msgspec.Struct, frozen=True):
     steps: tuple[str, ...]
     expected_effort: Effort
     anchor_citation: str = ""
+
+
+class DanvaBaseline(msgspec.Struct, frozen=True):
+    """How this detection differs from an earlier one of the same agent."""
+
+    historical_baseline_id: str | None = None
+    historical_generated_at: Moment | None = None
+    baseline_weakest_emotion: str | None = None
+    baseline_profile_pattern: str | None = None
+    emotion_accuracy_deltas: dict[str, float] = {}
+    drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
+    notes: str = ""
 
 
 class DanvaIntervention(Answer, frozen=True):
@@ -110,8 +136,29 @@ class CuesAnswer(Answer, frozen=True):
     evidence: tuple[Evidence, ...]
 
 
+class LabelFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a misread message bears its label out; ``quote`` stands in the message."""
+
+    step: Count
+    verdict: Literal["decided", "open", "against"]
+    claim: str
+    quote: str
+
+
+class LabelsAnswer(Answer, frozen=True):
+    """The labels of the misread messages, examined."""
+
+    labels: tuple[LabelFinding, ...]
+
+
+class ChangesAnswer(Answer, frozen=True):
+    """What to change."""
+
+    interventions: tuple[DanvaIntervention, ...]
+
+
 class FixAnswer(CuesAnswer, frozen=True):
-    """The same, with what to change."""
+    """The same, with the cues that were passed over."""
 
     interventions: tuple[DanvaIntervention, ...]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
+from vstack_proto.patterns import goleman_ei_abilities as abilities
 from vstack_proto.patterns import goleman_ei_signs as rules
 from vstack_proto.patterns import goleman_ei_texts as texts
 from vstack_proto.patterns import signs
@@ -24,6 +25,7 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -232,7 +234,7 @@ def assess_offline(case: Case[AgentEITrace]) -> EIDetection:
     """From what was passed over, said and reported alone."""
     scores = shown(case)
     rows = {domain: row_of_signs(case, domain, scores[domain]) for domain in rules.DOMAINS}
-    overlay = overlay_of(case, {}, scores)[0]
+    overlay = abilities.overlay_of(case, {}, scores)[0]
     sure = signs.confidence(case.signals, len(case.reading.steps))
     return _detection(case, rows, overlay, case.evidence_of_signals(), rules.remedies(case.signals, scores), sure)
 
@@ -305,7 +307,7 @@ def rows_of(case: Case[AgentEITrace], answers: Answers) -> tuple[dict[Domain, Do
 
 def scores_so_far(case: Case[AgentEITrace], answers: Answers) -> dict[Domain, float]:
     """The scores between two passes; quotations are counted in the conclusion and not here."""
-    rows = rows_of(Case(case.trace, case.reading, case.signals, case.mode), answers)[0]
+    rows = rows_of(case.aside(), answers)[0]
     return {domain: row.score for domain, row in rows.items()}
 
 
@@ -314,14 +316,9 @@ def falls_short(case: Case[AgentEITrace], answers: Answers) -> bool:
     return rules.quality_of(rules.overall_of(scores_so_far(case, answers))) != "high-ei"
 
 
-def ask_domains(case: Case[AgentEITrace], answers: Answers) -> str:
-    """The first question."""
-    return texts.QUICK_TASK if case.mode == "quick" else texts.DOMAINS_TASK
-
-
 def ask_branches(case: Case[AgentEITrace], answers: Answers) -> str:
     """The abilities, given the domains."""
-    return texts.BRANCHES_TASK.format(scores=rules.told(scores_so_far(case, answers)))
+    return abilities.BRANCHES_TASK.format(scores=rules.told(scores_so_far(case, answers)))
 
 
 def ask_fix(case: Case[AgentEITrace], answers: Answers) -> str:
@@ -332,29 +329,35 @@ def ask_fix(case: Case[AgentEITrace], answers: Answers) -> str:
     return texts.FIX_TASK.format(weakest=weakest, scores=rules.told(scores), neighbours=neighbours)
 
 
-def overlay_of(
-    case: Case[AgentEITrace], answers: Answers, scores: rules.Scores
-) -> tuple[list[rules.BranchScore], tuple[Evidence, ...]]:
-    """The abilities as a model holds them; what it leaves out is computed from the domains."""
-    answer: texts.BranchesAnswer | None = answers.get("branches")
-    overlay: list[rules.BranchScore] = []
-    proofs: list[Evidence] = []
-    for branch, score in rules.branches_of_domains(scores).items():
-        held = [one for one in answer.branches if one.branch == branch] if answer else []
-        found = ((1.0 - one.score, one.explanation, one.evidence) for one in held)
-        judged = signs.judge(case, found, 1.0 - score)
-        proofs += judged.proofs
-        value = round(1.0 - judged.score, 4) if held else score
-        said = judged.explanation or "Computed from the domains."
-        overlay.append(rules.BranchScore(branch, value, said, rules.POSITION[branch], judged.quotes))
-    return overlay, tuple(proofs)
+# From here on the contract calls a domain met.
+MET = 0.7
+Rows = Mapping[Domain, DomainScore]
+
+
+def skilled(case: Case[AgentEITrace], answers: Answers, rows: Rows) -> tuple[Rows, tuple[Evidence, ...]]:
+    """The domains with their competencies; the lowest is the weakest, and two readings that part are less sure."""
+    if "competencies" not in answers:
+        return rows, ()
+    shown = {domain: row.competency_scores for domain, row in rows.items()}
+    found, proofs = abilities.competencies_of(case, answers, shown)
+    told: dict[Domain, DomainScore] = {}
+    for domain, row in rows.items():
+        own, weakest, sure = found[domain], row.weakest_competency, row.confidence
+        if own:
+            lowest = min(own, key=lambda name: own[name])
+            weakest = cast("Competency", lowest) if own[lowest] < MET else weakest
+            apart = abs(sum(own.values()) / len(own) - row.score) > MET / 2
+            sure = round(max(0.1, sure - 0.1) if apart else min(0.9, sure + 0.05), 2)
+        told[domain] = msgspec.structs.replace(row, competency_scores=own, weakest_competency=weakest, confidence=sure)
+    return told, proofs
 
 
 def conclude(case: Case[AgentEITrace], answers: Answers) -> EIDetection:
     """A model's reading; axes, profile, quality and the weakest domain are computed from its scores."""
-    rows, proofs = rows_of(case, answers)
+    told, proofs = rows_of(case, answers)
+    rows, skills = skilled(case, answers, told)
     scores = {domain: row.score for domain, row in rows.items()}
-    overlay, more = overlay_of(case, answers, scores)
+    overlay, more = abilities.overlay_of(case, answers, scores)
     weakest = rules.weakest_of(scores)
     proposing = answers.get("interventions") or answers["domains"]
     chosen: tuple[EIIntervention, ...] = ()
@@ -362,38 +365,27 @@ def conclude(case: Case[AgentEITrace], answers: Answers) -> EIDetection:
         composed = next(iter(COMPOSITION.downstream["domain"][weakest]), None)
         chosen = signs.adopted(getattr(proposing, "interventions", ()), COMPOSITION, composed)
         chosen = chosen or rules.remedies(case.signals, scores)
-    borne = [s for s in case.signals if scores[ADVICE[s.name].target_domain] < 0.7]
+    borne = [s for s in case.signals if scores[ADVICE[s.name].target_domain] < MET]
     seen = case.ground(Evidence(s.claim, s.steps, s.quote) for s in borne)
     sure = round(min(0.9, 0.4 + 0.06 * len(proofs)), 2)
-    return _detection(case, rows, overlay, signs.each_once([*proofs, *more, *seen]), chosen, sure)
+    return _detection(case, rows, overlay, signs.each_once([*proofs, *more, *skills, *seen]), chosen, sure)
 
 
-FIRST = Pass("domains", texts.DomainsAnswer, ask_domains)
+FIRST = Pass("domains", texts.DomainsAnswer, asks(texts.DOMAINS_TASK))
+SKILLS = Pass("competencies", abilities.CompetenciesAnswer, asks(abilities.COMPETENCIES_TASK))
+BRANCHES = Pass("branches", abilities.BranchesAnswer, ask_branches)
 LAST = Pass("interventions", texts.FixAnswer, ask_fix, falls_short)
 
 PATTERN = Pattern(
-    name="goleman_ei",
-    number=2,
-    friendly="Goleman EI Audit",
-    group="Module 1 / Individual",
+    name="goleman_ei", number=2, friendly="Goleman EI Audit", group="Module 1 / Individual",
     summary="Finds where an agent misreads or mishandles its own state or the other's, by Goleman's four domains.",
-    framework=texts.FRAMEWORK,
-    sources=texts.SOURCES,
-    trace=AgentEITrace,
-    detection=EIDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
+    framework=texts.FRAMEWORK, sources=texts.SOURCES, trace=AgentEITrace, detection=EIDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("domains", texts.QuickAnswer, ask_domains),),
+        "quick": (Pass("domains", texts.QuickAnswer, asks(texts.QUICK_TASK)),),
         "standard": (FIRST, LAST),
-        "forensic": (FIRST, Pass("branches", texts.BranchesAnswer, ask_branches), LAST),
+        "forensic": (FIRST, SKILLS, BRANCHES, LAST),
     },
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=texts.ATTACH,
-    composition=COMPOSITION,
-    non_blank=("task", "outcome"),
-    preconditions=preconditions,
-)
+    conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=COMPOSITION,
+    non_blank=("task", "outcome"), preconditions=preconditions,
+)  # fmt: skip

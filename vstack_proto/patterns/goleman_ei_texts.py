@@ -79,13 +79,6 @@ person that it passed over. Name the competency that is weakest, and what a bett
 counterfactual (one sentence that could have been sent).
 """
 QUICK_TASK = DOMAINS_TASK + "Then propose up to three changes for the weakest domain; none if all scores reach 0.7.\n"
-BRANCHES_TASK = """\
-Now read the run by the four branches of Mayer and Salovey, as abilities in their order: perceive (is the emotion seen
-in the words?), facilitate (does it change what is attended to first?), understand (is its cause named, and where it
-is going?), manage (does the reply leave the person better able to go on?). Score each from 0 to 1 with an explanation
-and evidence. The first branch that fails explains those after it: judge these by what they could do with what reached
-them. Domain scores so far: {scores}.
-"""
 FIX_TASK = """\
 The weakest domain is {weakest}; scores: {scores}. Propose two to four changes to prompt, process or checks, the first
 for that domain. Each gives the text of the rule or the check itself, the competency it trains, where it fits one of
@@ -145,21 +138,6 @@ class QuickAnswer(DomainsAnswer, frozen=True):
     """The same, with what to change."""
 
     interventions: tuple[EIIntervention, ...]
-
-
-class BranchFinding(Answer, frozen=True):
-    """What a model holds of one ability."""
-
-    branch: Branch
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
-
-
-class BranchesAnswer(Answer, frozen=True):
-    """A reading of the four abilities."""
-
-    branches: tuple[BranchFinding, ...]
 
 
 class FixAnswer(Answer, frozen=True):
