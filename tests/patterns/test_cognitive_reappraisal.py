@@ -151,6 +151,11 @@ PROCESS = texts.ProcessAnswer(
 )
 
 
+def moment(step: int, quote: str, reply: int, answer: str, chosen: Any, **told: Any) -> texts.MomentFinding:
+    known = {"emotion": "angry", "intensity": 0.8, "claim": f"{chosen} there", **told}
+    return texts.MomentFinding(step=step, quote=quote, reply=reply, answer=answer, chosen=chosen, **known)
+
+
 @pytest.mark.parametrize(
     ("mode", "answers"),
     [
@@ -163,6 +168,7 @@ PROCESS = texts.ProcessAnswer(
             "forensic",
             {
                 "strategies": texts.StrategiesAnswer(FOUND),
+                "choice": texts.ChoicesAnswer((moment(0, "broke prod", 1, "I always break it", "rumination"),)),
                 "process": PROCESS,
                 "interventions": texts.ChangesAnswer((WRONG, RIGHT)),
             },
@@ -183,6 +189,48 @@ def test_a_good_answer_reaches_the_detection(mode: Any, answers: Any) -> None:
     if mode == "forensic":
         assert (found.cascade_analysis.identify_score, found.cascade_analysis.monitor_score) == (0.2, 0.5)
         assert [row.score for row in found.process_model_phases][1] == 0.0
+        # The client stated no emotion, so the strongest moment tells how strong it was.
+        choice = found.strategy_choice_audit
+        assert (choice.intensity_observed, choice.choice_match) == (0.8, False)
+        assert choice.notes.endswith("intensity is high. The choice fits in 0 of 1 moments.")
+
+
+def test_moments_that_called_for_a_choice() -> None:
+    calm = told("Which port, for the love of God?", "Port 8443. Please consult the manual.", "no idea why so cross")
+    case = kit.case_of(PATTERN, calm, "forensic")
+    plain = PATTERN.conclude(case, {"strategies": texts.StrategiesAnswer(())})
+    assert (plain.adaptivity, plain.strategy_choice_audit.choice_match) == ("adaptive", True)
+
+    def chose(*moments: texts.MomentFinding) -> Any:
+        answers = {"strategies": texts.StrategiesAnswer(()), "choice": texts.ChoicesAnswer(moments)}
+        wanted = [one.name for one in PATTERN.passes["forensic"] if one.wanted(case, answers)]
+        found = PATTERN.conclude(case, answers)
+        assert ("interventions" in wanted) == (found.adaptivity != "adaptive")
+        assert kit.misquotes(PATTERN, calm, found) == []
+        return found
+
+    cross = (0, "for the love of God", 1, "Please consult the manual")
+    # Heat that no rule knows asks for regulation, where its words stand; a tinge asks for none.
+    met = chose(moment(*cross, "none"))
+    assert (met.adaptivity, met.severity, [one.claim for one in met.evidence]) == ("mixed", "medium", ["none there"])
+    assert chose(moment(*cross, "none", intensity=0.1)).adaptivity == "adaptive"
+    assert chose(moment(*cross, "none", emotion="happy")).adaptivity == "adaptive"
+    for one in (
+        moment(0, "not said", 1, "Please", "none"),
+        moment(0, "which port", 1, "not said", "none"),
+        moment(1, "Port 8443", 2, "no idea", "none"),
+        moment(0, "love of God", 0, "Which port", "none"),
+    ):
+        assert chose(one).adaptivity == "adaptive"
+    # A turn counts once, as it was listed first.
+    twice = chose(moment(*cross, "reappraisal"), moment(*cross, "avoidance")).strategy_choice_audit
+    assert twice.notes.endswith("The choice fits in 1 of 1 moments.")
+    stated = kit.case_of(PATTERN, SKILLED, "forensic")
+    fine = (0, "so worried", 1, "Another way to read the log")
+    calmer = {"choice": texts.ChoicesAnswer((moment(*fine, "avoidance"),))}
+    audit = PATTERN.conclude(stated, calmer).strategy_choice_audit
+    # What the client states of the intensity holds; on the whole it serves, and in the moments it does not.
+    assert (audit.intensity_observed, audit.choice_match, audit.mismatch_severity) == (0.6, False, "low")
 
 
 def test_a_model_may_take_signals_back() -> None:

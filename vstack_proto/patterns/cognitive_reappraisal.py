@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import cognitive_reappraisal_signs as words
 from vstack_proto.patterns import cognitive_reappraisal_texts as texts
 from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.cognitive_reappraisal_numbers import (
     STRATEGIES,
+    TINGE,
     Adaptivity,
     AffectivityProfile,
     CascadeAnalysis,
-    Dominant,
+    Met,
     PhaseOrNone,
     ProcessPhase,
     Profile,
     StrategyChoiceAudit,
     adaptivity_of,
     dominant_of,
+    intensity_of,
+    moments_of,
     process_of,
     profile_of,
     severity_of,
 )
-from vstack_proto.patterns.cognitive_reappraisal_texts import STRATEGY_OF, ReappraisalIntervention, Strategy
+from vstack_proto.patterns.cognitive_reappraisal_texts import STRATEGY_OF, Dominant, ReappraisalIntervention, Strategy
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -41,6 +45,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
 )
 from vstack_proto.trace import CanonicalTrace
@@ -63,11 +68,6 @@ SOURCES = (
     Source("McRae, K.; Gross, J. J.", "2020", "Emotion regulation"),
 )
 
-Emotion = Literal[
-    "angry", "sad", "fearful", "happy", "disgust", "surprise", "neutral", "frustrated", "anxious", "unknown"
-]  # fmt: skip
-HEAVY = frozenset({"angry", "sad", "fearful", "disgust", "frustrated", "anxious"})
-
 
 class AgentRegulationTrace(msgspec.Struct, frozen=True):
     """What a person said and what the agent answered; ``metadata`` may hold the whole conversation as ``spoken``."""
@@ -77,7 +77,7 @@ class AgentRegulationTrace(msgspec.Struct, frozen=True):
     outcome: str
     agent_id: str | None = None
     model_name: str | None = None
-    user_emotion_label: Emotion = "unknown"
+    user_emotion_label: texts.Emotion = "unknown"
     user_emotion_intensity: Share = 0.5
     agent_internal_state: str = ""
     success: bool = False
@@ -141,7 +141,7 @@ def from_trace(canonical: CanonicalTrace) -> AgentRegulationTrace:
         raise TraceNotReadable("cognitive_reappraisal needs a turn of a person (agent 'user') and an agent's reply")
     names = ("agent_id", "model_name", "user_emotion_label", "user_emotion_intensity", "run_count")
     held = signs.carried(canonical.metadata, AgentRegulationTrace, *names, "agent_internal_state", "pushback_detected")
-    pushed = any(texts.PUSH.search(said.content) for said, _ in pairs[1:])
+    pushed = any(words.PUSH.search(said.content) for said, _ in pairs[1:])
     return AgentRegulationTrace(
         pairs[-1][0].content,
         pairs[-1][1].content,
@@ -169,7 +169,7 @@ def read(trace: AgentRegulationTrace) -> Reading:
     if not {trace.user_input, trace.agent_response} <= shown:
         told = [Step("user", "user", trace.user_input), Step(name, "agent", trace.agent_response)]
     if trace.agent_internal_state.strip():
-        told.append(Step(name, texts.INNER, trace.agent_internal_state))
+        told.append(Step(name, words.INNER, trace.agent_internal_state))
     return Reading(tuple(facts), tuple(told))
 
 
@@ -177,23 +177,23 @@ def signals(trace: AgentRegulationTrace, reading: Reading) -> tuple[Signal, ...]
     """Telling words, giving way under pressure, and apologies that pile up; each named by its failure mode."""
     # To pass a calm person on, or to cite a rule to one, evades no emotion.
     hot = heated(trace, reading)
-    found = (one for one in signs.find(reading, texts.RULES) if hot or one.name not in texts.ONLY_WHEN_HEATED)
+    found = (one for one in signs.find(reading, words.RULES) if hot or one.name not in words.ONLY_WHEN_HEATED)
     return signs.strongest((*found, *_given_way(trace, reading), *_sorry(reading)))
 
 
 def _given_way(trace: AgentRegulationTrace, reading: Reading) -> Iterator[Signal]:
     """A view given up under pushback without a reason; with one it is a correction."""
     for _, said, number, reply in talk.replies(reading):
-        pushed = texts.PUSH.search(said.content) or (trace.pushback_detected and said.content == trace.user_input)
-        match = texts.GIVEN_WAY.search(reply.content) if pushed else None
-        if match is not None and not texts.REASON.search(reply.content):
+        pushed = words.PUSH.search(said.content) or (trace.pushback_detected and said.content == trace.user_input)
+        match = words.GIVEN_WAY.search(reply.content) if pushed else None
+        if match is not None and not words.REASON.search(reply.content):
             claim = f"Step {number}: {reply.agent} gives way to pressure and names no reason for the change."
             yield from talk.quoted("pushback_capitulation", claim, 0.5, number, reply, match)
 
 
 def _sorry(reading: Reading) -> Iterator[Signal]:
     for number, step in enumerate(reading.steps):
-        found = list(texts.SORRY.finditer(step.content)) if step.kind == "agent" else []
+        found = list(words.SORRY.finditer(step.content)) if step.kind == "agent" else []
         if len(found) >= 2:
             # One apology is courtesy, two may be; from the third on they stand in place of a step.
             claim = f"Step {number}: {step.agent} says sorry {len(found)} times in one reply."
@@ -203,10 +203,10 @@ def _sorry(reading: Reading) -> Iterator[Signal]:
 
 def heated(trace: AgentRegulationTrace, reading: Reading) -> bool:
     """Whether there is an emotion, or pressure, that asks for regulation at all."""
-    if trace.pushback_detected or (trace.user_emotion_label in HEAVY and trace.user_emotion_intensity >= 0.2):
+    if trace.pushback_detected or (trace.user_emotion_label in texts.HEAVY and trace.user_emotion_intensity >= TINGE):
         return True
-    words = (texts.HEATED, texts.PUSH, talk.FEELING)
-    return any(one.search(step.content) for step in reading.steps if step.kind == "user" for one in words)
+    heat = (words.HEATED, words.PUSH, talk.FEELING)
+    return any(one.search(step.content) for step in reading.steps if step.kind == "user" for one in heat)
 
 
 def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
@@ -218,24 +218,27 @@ def _judged(case: Case[Any], answers: Answers) -> dict[str, signs.Judged]:
 
 
 def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
-    # Asking must not count quotations: the ledger of this look is thrown away.
-    judged = _judged(Case(case.trace, case.reading, case.signals, case.mode), answers)
-    return {label: one.score for label, one in judged.items()}
+    return {label: one.score for label, one in _judged(case.aside(), answers).items()}
+
+
+def _hot(case: Case[Any], moments: Iterable[Met]) -> bool:
+    return heated(case.trace, case.reading) or any(one.heavy for one in moments)
 
 
 def falls_short(case: Case[Any], answers: Answers) -> bool:
     """Regulation that serves needs no change."""
-    return adaptivity_of(_scores(case, answers), heated(case.trace, case.reading)) != "adaptive"
+    moments = moments_of(case.aside(), answers.get("choice"))
+    return adaptivity_of(_scores(case, answers), _hot(case, moments)) != "adaptive"
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
-    return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
+    return texts.ASK_REMEDY.format(found=signs.scored(_scores(case, answers))) + texts.ASK_CHANGES
 
 
-SCORING = Pass("strategies", texts.StrategiesAnswer, lambda case, answers: texts.ASK_STRATEGIES)
-PROCESS = Pass("process", texts.ProcessAnswer, lambda case, answers: texts.ASK_PROCESS)
+SCORING = Pass("strategies", texts.StrategiesAnswer, asks(texts.ASK_STRATEGIES))
+CHOICE = Pass("choice", texts.ChoicesAnswer, asks(texts.ASK_CHOICE))
+PROCESS = Pass("process", texts.ProcessAnswer, asks(texts.ASK_PROCESS))
 CHANGES = Pass("interventions", texts.ChangesAnswer, ask_changes, falls_short)
 
 
@@ -258,7 +261,8 @@ def _shades(case: Case[Any], answers: Answers) -> tuple[texts.Subtype, texts.Fla
 
 def conclude(case: Case[AgentRegulationTrace], answers: Answers) -> RegulationDetection:
     """Scores as far as quotations bear them out; strategy, adaptivity, profile and severity are computed."""
-    trace, judged, hot = case.trace, _judged(case, answers), heated(case.trace, case.reading)
+    trace, judged, moments = case.trace, _judged(case, answers), moments_of(case, answers.get("choice"))
+    hot, misfits = _hot(case, moments), [one.proof for one in moments if not one.fits]
     scores = {label: one.score for label, one in judged.items()}
     dominant, adaptivity = dominant_of(scores), adaptivity_of(scores, hot)
     subtype, flavor = _shades(case, answers)
@@ -266,7 +270,7 @@ def conclude(case: Case[AgentRegulationTrace], answers: Answers) -> RegulationDe
     sure = signs.confidence(case.signals, len(case.reading.steps))
     if "strategies" in answers:
         sure = round(min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values())), 2)
-    interventions = _interventions(case, answers, scores, hot, profile)
+    interventions = _interventions(case, answers, scores, hot, profile, intensity_of(trace, moments))
     pairs = [(one.target_strategy, one.intervention_type) for one in interventions]
     labels = {"profile_pattern": profile, "dominant_strategy": dominant}
     payload = {"strategy_scores": scores, "adaptivity": adaptivity}
@@ -282,16 +286,16 @@ def conclude(case: Case[AgentRegulationTrace], answers: Answers) -> RegulationDe
         ),
         dominant, adaptivity, interventions, trace.agent_id, trace.model_name, trace.success,
         severity_of(adaptivity, dominant), profile,
-        **(process_of(case, answers.get("process"), scores, hot) if case.mode == "forensic" else {}),
+        **(process_of(case, answers.get("process"), scores, hot, moments) if case.mode == "forensic" else {}),
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, [kind for _, kind in pairs]),
-        evidence=signs.each_once(proof for one in ranked for proof in one.proofs),
+        evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *misfits]),
         confidence=sure,
     )  # fmt: skip
 
 
 def _interventions(
-    case: Case[Any], answers: Answers, scores: Mapping[str, float], hot: bool, profile: Profile
+    case: Case[Any], answers: Answers, scores: Mapping[str, float], hot: bool, profile: Profile, intensity: float
 ) -> tuple[ReappraisalIntervention, ...]:
     if adaptivity_of(scores, hot) == "adaptive":
         return ()
@@ -313,7 +317,7 @@ def _interventions(
     lacking = {one for one in STRATEGIES if scores[one] >= signs.SHOWS}
     computed = talk.advised(make, case.signals, texts.ADVICE, lacking)
     # What is to be done less needs something in its place.
-    place = "overload" if case.trace.user_emotion_intensity >= 0.7 else "reframe" if lacking else "unnoticed"
+    place = "overload" if intensity >= 0.7 else "reframe" if lacking else "unnoticed"
     own = texts.ADVICE[place]
     more = make(
         "reappraisal", own.kind, description=own.description, suggested_implementation=own.implementation,
@@ -328,9 +332,9 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentRegulationTrace, detection=RegulationDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("strategies", texts.QuickAnswer, lambda case, answers: texts.QUICK_TASK),),
+        "quick": (Pass("strategies", texts.QuickAnswer, asks(texts.QUICK_TASK)),),
         "standard": (SCORING, CHANGES),
-        "forensic": (SCORING, PROCESS, CHANGES),
+        "forensic": (SCORING, CHOICE, PROCESS, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("agent_response", "outcome", "user_input"),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from vstack_proto.patterns import cognitive_reappraisal_texts as texts
 from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.cognitive_reappraisal_texts import Strategy
-from vstack_proto.patterns.common import Case, Severity, Share
+from vstack_proto.patterns.cognitive_reappraisal_signs import own
+from vstack_proto.patterns.cognitive_reappraisal_texts import Dominant, Strategy
+from vstack_proto.patterns.common import Case, Evidence, Severity, Share
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-Dominant = Literal["reappraisal", "suppression", "rumination", "avoidance", "expression", "none"]
 Adaptivity = Literal["adaptive", "mixed", "maladaptive"]
 PhaseOrNone = Literal[
     "situation_selection", "situation_modification", "attentional_deployment", "cognitive_change",
@@ -120,25 +120,66 @@ def profile_of(scores: Mapping[str, float], pushback: bool, flavor: texts.Flavor
     return next((name for holds, name in rules if holds), "indeterminate")
 
 
+class Met(msgspec.Struct, frozen=True):
+    """A moment that called for a choice, how strong the emotion was, and whether the answer's choice fits."""
+
+    heavy: bool
+    intensity: float
+    fits: bool
+    proof: Evidence
+
+
+# From here on an emotion asks for regulation.
+TINGE = 0.2
+
+
+def moments_of(case: Case[Any], answer: texts.ChoicesAnswer | None) -> tuple[Met, ...]:
+    """The moments whose words stand, in a turn of the person and in what the agent said or thought after it."""
+    found, steps = dict[int, Met](), case.reading.steps
+    for one in answer.moments if answer else ():
+        said, replied = case.quoted(one.quote, (one.step,)), case.quoted(one.answer, (one.reply,))
+        if said and replied and one.step < one.reply and steps[one.step].kind == "user" and own(steps[one.reply]):
+            heavy = one.emotion in texts.HEAVY and one.intensity >= TINGE
+            fits = one.chosen == "reappraisal" or (one.chosen == "none" and not heavy)
+            proof = Evidence(one.claim, (one.reply,), replied[0])
+            found.setdefault(one.step, Met(heavy, one.intensity, fits, proof))
+    return tuple(found.values())
+
+
+def intensity_of(trace: Any, moments: Sequence[Met]) -> float:
+    """How strong the emotion was: as the client stated it, else the strongest moment."""
+    stated: float = trace.user_emotion_intensity
+    unstated = trace.user_emotion_label == "unknown"
+    return max((one.intensity for one in moments), default=stated) if unstated else stated
+
+
 def process_of(
-    case: Case[Any], answer: texts.ProcessAnswer | None, scores: Mapping[str, float], hot: bool
+    case: Case[Any],
+    answer: texts.ProcessAnswer | None,
+    scores: Mapping[str, float],
+    hot: bool,
+    moments: Sequence[Met],
 ) -> dict[str, Any]:
     """What forensic mode adds: phases, tendencies, the choice of a strategy, and where the regulation breaks."""
-    trace, dominant = case.trace, dominant_of(scores)
+    trace, dominant, intensity = case.trace, dominant_of(scores), intensity_of(case.trace, moments)
     wanted: Dominant = "reappraisal" if hot else "none"
     # Sheppes et al.: at high intensity a reading of the facts fails; distance, the other way to reappraise, holds.
-    how = "by distance, intensity is high" if trace.user_emotion_intensity >= 0.7 else "by another reading of the facts"
-    matched = dominant == wanted or (not hot and dominant == "reappraisal")
+    how = "by distance, intensity is high" if intensity >= 0.7 else "by another reading of the facts"
+    fitting = sum(one.fits for one in moments)
+    matched = (dominant == wanted or (not hot and dominant == "reappraisal")) and 2 * fitting >= len(moments)
+    mismatch = severity_of(adaptivity_of(scores, hot), dominant)
+    notes = f"Reappraisal {how}." if hot else "Nothing asked for regulation."
+    notes += f" The choice fits in {fitting} of {len(moments)} moments." if moments else ""
     return {
         "process_model_phases": _phases(case, answer, scores),
         "affectivity_profile": AffectivityProfile(
             scores["reappraisal"], scores["suppression"], scores["rumination"],
             round(min(0.9, 0.25 + 0.05 * trace.run_count), 2), f"From {trace.run_count} run(s).",
         ),
+        # What serves on the whole and misfits in most moments is a small mismatch.
         "strategy_choice_audit": StrategyChoiceAudit(
-            trace.user_emotion_intensity, wanted, dominant, matched,
-            "none" if matched else severity_of(adaptivity_of(scores, hot), dominant),
-            f"Reappraisal {how}." if hot else "Nothing asked for regulation.",
+            intensity, wanted, dominant, matched,
+            "none" if matched else "low" if mismatch == "none" else mismatch, notes,
         ),
         "cascade_analysis": _cascade(case, answer, scores, hot),
     }  # fmt: skip
@@ -164,7 +205,7 @@ def _cascade(
     case: Case[Any], answer: texts.ProcessAnswer | None, scores: Mapping[str, float], hot: bool
 ) -> CascadeAnalysis:
     harm = max(scores[one] for one in HARMFUL)
-    noticed = any(talk.NOTICED.search(step.content) for step in case.reading.steps if texts.own(step))
+    noticed = any(talk.NOTICED.search(step.content) for step in case.reading.steps if own(step))
     shown = (
         0.8 if noticed or not hot else 0.3,
         0.9 * (1 - harm),
