@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from vstack_proto.analysis.machine import OFFLINE, Analysis, AnalysisState, Concluded, Step, run_id
-from vstack_proto.answers import HEARTBEAT, NO_STORE, detection_body, server_event
+from vstack_proto.answer_steps import AnswerSteps, no_baseline
+from vstack_proto.answers import HEARTBEAT, NO_STORE, server_event
 from vstack_proto.caching import alias_key, cache_key, canonical
 from vstack_proto.commands import (
     AnyCommand,
@@ -22,6 +23,7 @@ from vstack_proto.contributed import REST, Direct
 from vstack_proto.encoding import BodyDecoder
 from vstack_proto.errors import RemoteProtocolError, TraceNotReadable
 from vstack_proto.events import (
+    BaselineRead,
     BodyEnded,
     CacheAnswered,
     DeadlinePassed,
@@ -32,19 +34,13 @@ from vstack_proto.events import (
     ModelFailed,
 )
 from vstack_proto.faults import MAX_FAULTS
-from vstack_proto.framing import Headers
-from vstack_proto.intake_steps import IntakeSteps
 from vstack_proto.limits import check_body, check_trace
-from vstack_proto.negotiation import JSON
 from vstack_proto.patterns.common import MODES
 from vstack_proto.state import ALIAS, CACHE, FLIGHT, FOLLOW, MODEL
 from vstack_proto.trace import CanonicalTrace
 from vstack_proto.validation import Envelope, decode_envelope, decode_trace, unknown_fields
 from vstack_proto.values import Alias, CacheEntry, Failure, Landing, ModelRequest
 
-_ANALYSIS: Headers = (("content-type", JSON), NO_STORE)
-_HIT: Headers = (*_ANALYSIS, ("x-cache", "hit"))
-_JUST_NOW = ("age", "0")
 _FORMATS = ("native", "canonical")
 _NO_PROVIDER = (
     "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals "
@@ -52,7 +48,7 @@ _NO_PROVIDER = (
 )
 
 
-class AnalysisSteps(IntakeSteps):
+class AnalysisSteps(AnswerSteps):
     """Body, cache, flight, model, detection."""
 
     __slots__ = ()
@@ -73,6 +69,8 @@ class AnalysisSteps(IntakeSteps):
         if not body:
             told = 'the body is empty; send {"trace": {...}} as JSON'
             raise RemoteProtocolError(400, "invalid_request", told)
+        if state.endpoint != "analyze":
+            return (ArmDeadline(state.last_moment), *self._tell_store(body, event.at))
         return self._begin(state.path, event.at)
 
     def _open(self, body: bytes, at: float) -> Commands:
@@ -108,7 +106,21 @@ class AnalysisSteps(IntakeSteps):
             return self._decode(event.at)
         state.mode, state.model = event.alias.mode, event.alias.model
         state.warnings = event.alias.warnings
+        state.agent, state.crew, state.baseline = event.alias.agent, event.alias.crew, event.alias.baseline
+        if state.baseline:
+            state.entry = event.entry
+            return self._ask_baseline()
         return self._answer(event.entry, "hit", event.at)
+
+    def _baseline_read(self, event: BaselineRead) -> Commands:
+        state = self.state
+        if event.detection is None:
+            told = f"names no baseline of {state.pattern}: {state.baseline!r}; vstack-api baseline record makes one"
+            raise no_baseline(told)
+        state.reference = event.detection
+        if state.entry is not None:
+            return self._answer(state.entry, "hit", event.at)
+        return self._seek()
 
     def _decode(self, at: float) -> Commands:
         """From bytes to a trace that the pattern takes, and the key of its analysis."""
@@ -130,6 +142,7 @@ class AnalysisSteps(IntakeSteps):
             message = f"the trace does not fit: {faults[0].pointer} {faults[0].message}"
             raise RemoteProtocolError(400, "validation_error", message, errors=told, error_count=len(faults))
         self.trace = trace
+        self._whose(trace)
         encoded = canonical(trace)
         state.key = cache_key(state.pattern, mode, state.model, trace, self._scope)
         state.analysis = AnalysisState(
@@ -141,7 +154,13 @@ class AnalysisSteps(IntakeSteps):
             wall=state.wall,
         )
         state.body = []
-        if not service.policy.cache:
+        state.baseline = envelope.baseline or ""
+        return self._ask_baseline() if state.baseline else self._seek()
+
+    def _seek(self) -> Commands:
+        """Look for the detection, or make it."""
+        state = self.state
+        if not self.policy.cache:
             return self._join()
         state.phase = CACHE
         return (LookUpCache(self._next_ticket(), state.key, state.alias, self._meaning),)
@@ -149,7 +168,7 @@ class AnalysisSteps(IntakeSteps):
     @property
     def _meaning(self) -> Alias:
         state = self.state
-        return Alias(state.key, state.mode, state.model, state.warnings)
+        return Alias(state.key, state.mode, state.model, state.warnings, state.agent, state.crew, state.baseline)
 
     def _choose_model(self, asked: str | None) -> None:
         """The model that will really be asked."""
@@ -226,9 +245,10 @@ class AnalysisSteps(IntakeSteps):
 
     def _model_heard(self, event: ModelAnswered | ModelFailed) -> Commands:
         analysis = self._analysis()
+        told = self._told_call(event) if self.policy.telemetry else ()
         step = analysis.handle(event)
         self.seen = analysis.seen
-        return self._advance(step, event.at)
+        return (*told, *self._advance(step, event.at))
 
     def _advance(self, step: Step, at: float) -> Commands:
         """Carry out what the analysis asks for."""
@@ -277,13 +297,17 @@ class AnalysisSteps(IntakeSteps):
         # What a stand-in found is not what the model of the key would have found.
         if policy.cache and not (state.analysis and state.analysis.stand_in):
             landed = (StoreCache(state.key, entry, state.alias, self._meaning), *landed)
+        if policy.telemetry:
+            landed = (*landed, *self._told_analysis(step.detection, "ok", at))
         state.flight = 0
         return (*landed, *self._answer(entry, state.cache, at))
 
     def _fail(self, failure: Failure, at: float) -> Commands:
         """A failed analysis is never stored, but those who wait for it are told."""
         state = self.state
-        landed = (LandFlight(state.flight, state.key, Landing(failure=failure)),)
+        landed: tuple[AnyCommand, ...] = (LandFlight(state.flight, state.key, Landing(failure=failure)),)
+        if self.policy.telemetry:
+            landed = (*landed, *self._told_analysis(b"{}", failure.code, at))
         state.flight = 0
         return (*landed, *self._give_up(failure, at))
 
@@ -297,19 +321,3 @@ class AnalysisSteps(IntakeSteps):
             return self._give_up(event.landing.failure, event.at)
         assert event.landing.entry is not None
         return self._answer(event.landing.entry, "coalesced", event.at)
-
-    def _answer(self, entry: CacheEntry, cache: str, at: float) -> Commands:
-        """The detection, spliced into its envelope as the bytes it was stored as."""
-        state = self.state
-        state.cache = cache
-        cached = cache == "hit"
-        headers: Headers = _ANALYSIS
-        if cached:
-            age = state.wall + (at - state.started) - entry.stored_at
-            headers = (*_HIT, _JUST_NOW if age < 1 else ("age", str(int(age))))
-        elif cache:
-            headers = (*_ANALYSIS, ("x-cache", cache))
-        body = detection_body(state.pattern, state.mode, state.model, entry.detection, cached, state.warnings)
-        if state.surface != REST:
-            body = self._contribution.answer(state.context, body)
-        return self._finish(200, headers, body)

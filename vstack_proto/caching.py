@@ -65,6 +65,11 @@ def _prefix(path: str, scope: str, negotiated: str) -> bytes:
     return _ENCODER.encode((path, scope, negotiated))
 
 
+def _texts(alias: str, value: Alias) -> tuple[str, ...]:
+    """All that an alias keeps in memory."""
+    return (alias, value.key, value.mode, value.model, value.agent, value.crew, value.baseline, *value.warnings)
+
+
 class _Kept:
     __slots__ = ("aliases", "entry", "expires", "size")
 
@@ -146,7 +151,7 @@ class LruCache:
         kept = self._kept.get(value.key)
         if kept is None:
             return
-        size = sum(len(text.encode()) for text in (alias, value.key, value.mode, value.model, *value.warnings))
+        size = sum(len(text.encode()) for text in _texts(alias, value))
         if kept.size + size > self._max_bytes:
             return
         self._kept.move_to_end(value.key)

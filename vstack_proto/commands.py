@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 from vstack_proto.framing import Headers
+from vstack_proto.learning import LearningQuery, LearningRecord, OutcomeReport
+from vstack_proto.telemetry import AnalyticsQuery, TelemetryEvent
 from vstack_proto.values import Alias, CacheEntry, Landing, ModelRequest
 
 
@@ -114,6 +116,60 @@ class RenderMetrics(Asking, frozen=True, gc=False, tag=True):
     accept: str
 
 
+class RecordLearning(Asking, frozen=True, gc=False, tag=True):
+    """Keep a learning. Answered by ``LearningRecorded``, once nothing can undo it, or ``StoreFailed``."""
+
+    scope: str
+    record: LearningRecord
+
+
+class RecallLearnings(Asking, frozen=True, gc=False, tag=True):
+    """Find learnings. Answered by ``LearningsRecalled`` or ``StoreFailed``."""
+
+    scope: str
+    query: LearningQuery
+
+
+class ReportOutcome(Asking, frozen=True, gc=False, tag=True):
+    """Say whether what was done helped. Answered by ``OutcomeReported`` or ``StoreFailed``."""
+
+    scope: str
+    record_id: str
+    report: OutcomeReport
+
+
+class AggregateOutcomes(Asking, frozen=True, gc=False, tag=True):
+    """Count how learnings ended. Answered by ``OutcomesAggregated`` or ``StoreFailed``.
+
+    Attributes:
+        soon: An answer waits for it: what was counted a moment ago will do, and if it takes long, nothing at all.
+    """
+
+    scope: str
+    query: LearningQuery
+    soon: bool = False
+
+
+class ReadAnalytics(Asking, frozen=True, gc=False, tag=True):
+    """Sum telemetry up. Answered by ``AnalyticsRead`` or ``StoreFailed``."""
+
+    query: AnalyticsQuery
+
+
+class ReadBaseline(Asking, frozen=True, gc=False, tag=True):
+    """Find the detection of this name. Answered by ``BaselineRead`` or ``StoreFailed``."""
+
+    scope: str
+    pattern: str
+    name: str
+
+
+class RecordTelemetry(Command, frozen=True, gc=False, tag=True):
+    """Take down what a model call or an analysis cost."""
+
+    event: TelemetryEvent
+
+
 class Respond(Command, frozen=True, gc=False, tag=True):
     """Send the whole answer. ``close``: no further request is read from this connection."""
 
@@ -213,6 +269,13 @@ AnyCommand = (
     | CancelCall
     | CheckReadiness
     | RenderMetrics
+    | RecordLearning
+    | RecallLearnings
+    | ReportOutcome
+    | AggregateOutcomes
+    | ReadAnalytics
+    | ReadBaseline
+    | RecordTelemetry
     | Respond
     | StartStream
     | SendPart

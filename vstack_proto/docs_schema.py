@@ -56,6 +56,8 @@ def _plain_kind(schema: Schema) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
         return " or ".join(_NAMES[one] for one in kind)
+    if "prefixItems" in schema:
+        return "list of " + ", ".join(kind_of(one) for one in schema["prefixItems"])
     if kind == "array":
         return f"list of {kind_of(schema.get('items', {}))}"
     if kind == "object":

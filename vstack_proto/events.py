@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 from vstack_proto.framing import Head
+from vstack_proto.learning import LearningRecord, OutcomeCount
+from vstack_proto.telemetry import AnalyticsRow
 from vstack_proto.values import Alias, CacheEntry, Landing, Usage
 
 
@@ -170,6 +172,46 @@ class MetricsRendered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
     body: bytes
 
 
+class LearningRecorded(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The learning as it is kept."""
+
+    record: LearningRecord
+
+
+class LearningsRecalled(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The learnings that fit, the newest first."""
+
+    records: tuple[LearningRecord, ...] = ()
+
+
+class OutcomeReported(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The learning after the report; None where there is none of that id."""
+
+    record: LearningRecord | None = None
+
+
+class OutcomesAggregated(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """How learnings ended, in any order."""
+
+    counts: tuple[OutcomeCount, ...] = ()
+
+
+class AnalyticsRead(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The sums of telemetry, in any order."""
+
+    rows: tuple[AnalyticsRow, ...] = ()
+
+
+class BaselineRead(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """The detection that was named, encoded; None where there is none of that name."""
+
+    detection: bytes | None = None
+
+
+class StoreFailed(Answered, frozen=True, gc=False, tag=True, kw_only=True):
+    """A store of learnings, telemetry or baselines is away, or has not answered in time."""
+
+
 class PeerLeft(Event, frozen=True, gc=False, tag=True, kw_only=True):
     """The other end closed the connection, or it broke."""
 
@@ -226,6 +268,13 @@ AnyAnswered = (
     | ModelFailed
     | ReadinessAnswered
     | MetricsRendered
+    | LearningRecorded
+    | LearningsRecalled
+    | OutcomeReported
+    | OutcomesAggregated
+    | AnalyticsRead
+    | BaselineRead
+    | StoreFailed
 )
 ExchangeEvent = (
     HeadReceived

@@ -13,7 +13,9 @@ from vstack_proto.analysis_steps import AnalysisSteps
 from vstack_proto.commands import Commands
 from vstack_proto.errors import LocalProtocolError, RemoteProtocolError
 from vstack_proto.events import (
+    AnalyticsRead,
     Answered,
+    BaselineRead,
     BodyEnded,
     BodyReceived,
     CacheAnswered,
@@ -27,13 +29,18 @@ from vstack_proto.events import (
     FramingRefused,
     HeadReceived,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    OutcomeReported,
+    OutcomesAggregated,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
     ShutdownAsked,
+    StoreFailed,
 )
 from vstack_proto.service import Service
 from vstack_proto.state import Phase
@@ -94,9 +101,10 @@ def rule(kind: type[E], run: Callable[[Exchange, E], Commands], *leads_to: Phase
 
 P, X = Phase, Exchange
 
-_AFTER_QUOTA = (P.BODY, P.READINESS, P.METRICS, P.DONE)
+_AFTER_QUOTA = (P.BODY, P.READINESS, P.METRICS, P.LEARNINGS, P.ANALYTICS, P.DONE)
 _AFTER_KEY = (P.QUOTA, *_AFTER_QUOTA)
-_AFTER_FLIGHT = (P.MODEL, P.DONE)
+_ANSWERED = (P.HELP, P.DONE)
+_AFTER_FLIGHT = (P.MODEL, *_ANSWERED)
 
 
 def _row(phase: Phase, *rules: tuple[type[Event], Rule]) -> Row:
@@ -123,6 +131,13 @@ _ANSWERS = (
     ModelFailed,
     ReadinessAnswered,
     MetricsRendered,
+    LearningRecorded,
+    LearningsRecalled,
+    OutcomeReported,
+    OutcomesAggregated,
+    AnalyticsRead,
+    BaselineRead,
+    StoreFailed,
 )
 
 RULES: dict[Phase, Row] = {
@@ -137,26 +152,50 @@ RULES: dict[Phase, Row] = {
     P.BODY: _row(
         P.BODY,
         rule(BodyReceived, X._body, P.BODY, P.DONE),
-        rule(BodyEnded, X._body_ended, P.ALIAS, P.FLIGHT, P.DONE),
+        rule(BodyEnded, X._body_ended, P.ALIAS, P.BASELINE, P.FLIGHT, P.LEARNINGS, P.DONE),
         rule(FramingRefused, X._bad_body, P.DONE),
     ),
-    P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, P.CACHE, P.DONE)),
-    P.CACHE: _row(P.CACHE, rule(CacheAnswered, X._cache_answered, P.FLIGHT, P.DONE)),
+    P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, P.BASELINE, P.CACHE, *_ANSWERED)),
+    P.CACHE: _row(P.CACHE, rule(CacheAnswered, X._cache_answered, P.FLIGHT, *_ANSWERED)),
     P.FLIGHT: _row(P.FLIGHT, rule(FlightJoined, X._flight_joined, P.FOLLOW, *_AFTER_FLIGHT)),
     P.FOLLOW: _row(
         P.FOLLOW,
         rule(DeadlinePassed, X._silent, P.FOLLOW, P.DONE),
-        rule(FlightLanded, X._flight_landed, P.DONE),
+        rule(FlightLanded, X._flight_landed, *_ANSWERED),
         rule(FlightHandedOver, X._handed_over, *_AFTER_FLIGHT),
     ),
     P.MODEL: _row(
         P.MODEL,
         rule(DeadlinePassed, X._silent, P.MODEL, P.DONE),
-        rule(ModelAnswered, X._model_heard, P.MODEL, P.DONE),
+        rule(ModelAnswered, X._model_heard, P.MODEL, *_ANSWERED),
         rule(ModelFailed, X._model_heard, P.DONE),
     ),
     P.READINESS: _row(P.READINESS, rule(ReadinessAnswered, X._readiness_answered, P.DONE)),
     P.METRICS: _row(P.METRICS, rule(MetricsRendered, X._metrics_rendered, P.DONE)),
+    P.BASELINE: _row(
+        P.BASELINE,
+        rule(BaselineRead, X._baseline_read, P.CACHE, P.FLIGHT, *_ANSWERED),
+        rule(StoreFailed, X._store_failed, P.DONE),
+    ),
+    P.HELP: _row(
+        P.HELP,
+        rule(DeadlinePassed, X._silent, P.HELP, P.DONE),
+        rule(OutcomesAggregated, X._help_answered, P.DONE),
+        rule(StoreFailed, X._help_answered, P.DONE),
+    ),
+    P.LEARNINGS: _row(
+        P.LEARNINGS,
+        rule(LearningRecorded, X._learning_recorded, P.DONE),
+        rule(LearningsRecalled, X._learnings_recalled, P.DONE),
+        rule(OutcomeReported, X._outcome_reported, P.DONE),
+        rule(OutcomesAggregated, X._outcomes_aggregated, P.DONE),
+        rule(StoreFailed, X._store_failed, P.DONE),
+    ),
+    P.ANALYTICS: _row(
+        P.ANALYTICS,
+        rule(AnalyticsRead, X._analytics_read, P.DONE),
+        rule(StoreFailed, X._store_failed, P.DONE),
+    ),
     # Late answers, the rest of a body that nobody wants, and the peer's leaving come after the answer: all are ignored.
     P.DONE: dict(
         [

@@ -26,9 +26,9 @@ from vstack_proto.events import (
     QuotaAnswered,
     ReadinessAnswered,
 )
+from vstack_proto.learning_steps import ENDPOINTS, WITH_BODY, LearningSteps
 from vstack_proto.limits import MAX_BODY_BYTES, too_large
 from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, accepted
-from vstack_proto.replies import Replies
 from vstack_proto.state import BODY, HEAD, KEY, METRICS, PENALTY, QUOTA, READINESS, State
 
 _is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,200}").fullmatch
@@ -43,7 +43,7 @@ def _is_json(content_type: str) -> bool:
     return kind in ("", JSON) or (kind.startswith("application/") and kind.endswith("+json"))
 
 
-class IntakeSteps(Replies):
+class IntakeSteps(LearningSteps):
     """Head, key, quota, body."""
 
     __slots__ = ()
@@ -187,6 +187,9 @@ class IntakeSteps(Replies):
             return self._want_body()
         if endpoint == "contributed":
             return self._want_body()
+        if endpoint in ENDPOINTS:
+            self._open_store()
+            return self._want_body() if endpoint in WITH_BODY else self._ask_store()
         if endpoint == "livez":
             return self._finish(200, (("content-type", JSON), NO_STORE), service.health.body)
         if endpoint == "readyz":

@@ -18,10 +18,13 @@ from vstack_proto.openapi_errors import (
     EVERYWHERE,
     NAMES_PATTERN,
     NEEDS_KEY,
+    STORES,
+    TAKES_JSON,
     WAITS,
     error_responses,
     header_refs,
 )
+from vstack_proto.openapi_learnings import LEARNING_ID, OPERATIONS
 from vstack_proto.openapi_schemas import (
     CompositionPage,
     Health,
@@ -57,6 +60,7 @@ _SECURITY_SCHEMES: Part = {
 }
 _TAGS = (
     ("analysis", "Diagnose a trace"),
+    ("learnings", "What was found, what was done, and whether it helped; each caller's own"),
     ("catalogue", "What patterns there are, and what they know"),
     ("contributed", "What other packages add"),
     ("service", "Health, metrics and this document; no key, no quota"),
@@ -137,7 +141,7 @@ def openapi(routes: Iterable[Route], patterns: Iterable[AnyPattern], version: st
         "components": {
             "schemas": dict(sorted(writer.schemas.components.items())),
             "responses": dict(sorted(writer.responses.items())),
-            "parameters": {"PatternName": writer.name_parameter(), **_PARAMETERS},
+            "parameters": {"PatternName": writer.name_parameter(), "LearningId": LEARNING_ID, **_PARAMETERS},
             "headers": _HEADERS,
             "examples": {"canonical": {"summary": "A canonical trace", "value": examples.canonical_request()}},
             "securitySchemes": _SECURITY_SCHEMES,
@@ -174,6 +178,8 @@ class _Writer:
         tag, codes, describe = _ENDPOINTS[route.endpoint]
         if "{name}" in route.path:
             parameters.insert(0, {"$ref": "#/components/parameters/PatternName"})
+        if "{id}" in route.path:
+            parameters.insert(0, {"$ref": "#/components/parameters/LearningId"})
         told = _operation(route, route.path, route.summary, tag, parameters)
         described = describe(self)
         parameters += described.pop("parameters", [])
@@ -287,6 +293,17 @@ class _Writer:
             **_answers(_analyzed(analyze_answer({"type": "string"}, detection), shown)),
         }
 
+    def kept(self, endpoint: Endpoint) -> Part:
+        """What is said to a store of learnings or telemetry, or asked of it."""
+        sent, (kind, example, status), parameters = OPERATIONS[endpoint]
+        answer = {JSON: {"schema": self.schemas.of(kind), "example": example}}
+        told: Part = {"responses": {status: _ok("So it is kept.", answer, _QUOTA)}, "parameters": [*parameters]}
+        if sent is not None:
+            body = {"schema": self.schemas.of(sent[0]), "example": examples.concise(sent[1])}
+            told["requestBody"] = {"required": True, "content": {JSON: body}}
+            told["parameters"].append({"$ref": "#/components/parameters/ContentEncoding"})
+        return told
+
     def _page(self, kind: type[msgspec.Struct], *example: Any) -> Part:
         shown = {"example": example[0]} if example else {}
         return _document({JSON: {"schema": self.schemas.of(kind), **shown}}, _QUOTA)
@@ -305,6 +322,15 @@ _ENDPOINTS: dict[Endpoint, tuple[str, frozenset[str], Callable[[_Writer], Part]]
     "citations": ("catalogue", _CATALOGUE | NAMES_PATTERN, _Writer.citations),
     "composition": ("catalogue", _CATALOGUE | NAMES_PATTERN, _Writer.composition),
     "analyze": ("analysis", _CATALOGUE | NAMES_PATTERN | ANALYSES, _Writer.analyze),
+    "learnings": ("learnings", _CATALOGUE | STORES, lambda writer: writer.kept("learnings")),
+    "record_learning": (
+        "learnings",
+        _CATALOGUE | STORES | TAKES_JSON | NAMES_PATTERN,
+        lambda writer: writer.kept("record_learning"),
+    ),
+    "report_outcome": ("learnings", _CATALOGUE | STORES | TAKES_JSON, lambda writer: writer.kept("report_outcome")),
+    "outcomes": ("learnings", _CATALOGUE | STORES, lambda writer: writer.kept("outcomes")),
+    "analytics": ("analysis", _CATALOGUE | STORES, lambda writer: writer.kept("analytics")),
 }
 
 

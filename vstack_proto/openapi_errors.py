@@ -38,7 +38,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ),
     ErrorRow(400, "invalid_mode", "The mode is not quick, standard or forensic."),
     ErrorRow(401, "unauthorized", "The key is missing or wrong."),
-    ErrorRow(404, "not_found", "There is nothing at this path."),
+    ErrorRow(404, "not_found", "There is nothing at this path, nothing of this id, or no store behind it."),
     ErrorRow(404, "unknown_pattern", "No pattern has this name.", {"nearest": ["social_loafing"]}),
     ErrorRow(405, "method_not_allowed", "The path takes other methods.", {"allow": "GET, HEAD"}),
     ErrorRow(406, "not_acceptable", "The answer comes in no form that Accept allows."),
@@ -54,7 +54,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(500, "internal_error", "A fault of the service; it has been logged under the request id."),
     ErrorRow(502, "llm_resolution_error", "No model provider is configured."),
     ErrorRow(502, "analyzer_error", "The provider failed, or its answer did not fit after the repair."),
-    ErrorRow(503, "overloaded", "Too many analyses are in flight, or the quota store is away.", {"retry_after": 1}),
+    ErrorRow(503, "overloaded", "Too many analyses are in flight, or a store is away.", {"retry_after": 1}),
     ErrorRow(503, "draining", "The service is stopping.", {"retry_after": 1}),
     ErrorRow(503, "provider_unavailable", "The model provider is not available at the moment.", {"retry_after": 1}),
     ErrorRow(504, "timeout", "The request was not answered within its deadline."),
@@ -92,6 +92,8 @@ ANALYSES = frozenset(
         "provider_unavailable",
     }
 )
+STORES = frozenset({"not_found", "validation_error"})
+TAKES_JSON = frozenset({"invalid_json", "request_too_large", "unsupported_media_type"})
 
 _QUOTA = ("X-RateLimit-Limit", "X-RateLimit-Remaining")
 _BEFORE_QUOTA = frozenset({401, 405, 417, 431, 505})

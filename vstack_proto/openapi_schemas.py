@@ -11,6 +11,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vstack_proto.openapi_errors import CODES
+from vstack_proto.openapi_learnings import HELPED
+from vstack_proto.openapi_learnings import OWN as LEARNINGS
 from vstack_proto.patterns.common import MODES, Count, Fault, Mode, Pattern
 from vstack_proto.trace import CanonicalTrace
 
@@ -166,6 +168,7 @@ OWN: tuple[type[msgspec.Struct], ...] = (
     Problem,
     Progress,
     CanonicalTrace,
+    *LEARNINGS,
 )
 
 
@@ -247,6 +250,12 @@ _OPTIONS: Schema = {
         "maxLength": 200,
         "description": "The model to ask; without it the service's own. `offline` asks none: the signals alone decide.",
     },
+    "baseline": {
+        "type": ["string", "null"],
+        "pattern": "^[A-Za-z0-9_-]{1,100}$",
+        "description": "Name of an earlier detection to compare with, as `vstack-api baseline record` has kept it; the "
+        "detection's `baseline` tells the difference.",
+    },
 }
 _NATIVE: Schema = {"enum": ["native", None], "default": "native", "description": "The trace is the pattern's own."}
 _CANONICAL: Schema = {"const": "canonical", "description": "The trace is the one that all patterns read."}
@@ -271,7 +280,7 @@ def analyze_answer(pattern: Schema, detection: Schema) -> Schema:
             "pattern": pattern,
             "mode": {"enum": list(MODES)},
             "model": {"type": "string", "description": "The model that was really asked."},
-            "detection": detection,
+            "detection": {**detection, "properties": {"what_helped_before": HELPED}},
             "cached": {"type": "boolean"},
             "warnings": {
                 "type": "array",

@@ -29,6 +29,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         default_model: The model that is asked where a request names none.
         models: The models that a request may name, besides ``offline``; empty for any.
         offline: Whether every analysis runs on the signals alone.
+        learnings: Whether learnings are kept.
+        telemetry: Whether what analyses cost is taken down.
+        analytics: Whether that can be read again.
+        baselines: Whether detections are kept for comparison.
     """
 
     version: str
@@ -45,3 +49,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     models: tuple[str, ...] = ()
     offline: bool = False
+    learnings: bool = False
+    telemetry: bool = False
+    analytics: bool = False
+    baselines: bool = False

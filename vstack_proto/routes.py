@@ -24,6 +24,11 @@ Endpoint = Literal[
     "composition",
     "analyze",
     "contributed",
+    "learnings",
+    "record_learning",
+    "report_outcome",
+    "outcomes",
+    "analytics",
 ]
 
 
@@ -32,7 +37,7 @@ class Route(msgspec.Struct, frozen=True):
 
     Attributes:
         method: ``GET`` (``HEAD`` comes with it) or ``POST``.
-        path: A template; ``{name}`` stands for one segment.
+        path: A template; ``{name}`` (or another word in braces) stands for one segment, the fourth.
         endpoint: What is done there.
         public: No key, no quota.
         summary: For the OpenAPI document.
@@ -60,7 +65,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/patterns/{name}/citations", "citations", False, "The sources of a pattern"),
     Route("GET", "/v1/patterns/{name}/composition", "composition", False, "The neighbours of a pattern"),
     Route("POST", "/v1/analyze/{name}", "analyze", False, "Diagnose a trace by one pattern"),
+    Route("GET", "/v1/learnings", "learnings", False, "Recall learnings"),
+    Route("POST", "/v1/learnings", "record_learning", False, "Record what was found and done"),
+    Route("POST", "/v1/learnings/{id}/outcome", "report_outcome", False, "Say whether it helped"),
+    Route("GET", "/v1/learnings/outcomes", "outcomes", False, "How often what helped"),
+    Route("GET", "/v1/analytics", "analytics", False, "What analyses cost"),
 )
+
+
+# What stands for any blank of a template: no path can hold it.
+_BLANK = "\x00"
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +92,7 @@ class RouteTable:
         self.contributions = {route.path: route.contribution for route in self.routes if route.contribution is not None}
         self._by_shape: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in self.routes:
-            shape = tuple(route.path.split("/"))
+            shape = tuple(_BLANK if part.startswith("{") else part for part in route.path.split("/"))
             self._by_shape.setdefault(shape, {})[route.method] = route
         # Paths come from callers: the memory of them is bounded.
         self.find = functools.lru_cache(maxsize=4096)(self._find)
@@ -109,4 +123,4 @@ def _shapes(path: str) -> Iterable[tuple[tuple[str, ...], str]]:
     segments = (path.rstrip("/") if len(path) > 1 else path).split("/")
     yield tuple(segments), ""
     if len(segments) > 3 and segments[3]:
-        yield (*segments[:3], "{name}", *segments[4:]), segments[3]
+        yield (*segments[:3], _BLANK, *segments[4:]), segments[3]

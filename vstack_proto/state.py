@@ -8,6 +8,7 @@ import msgspec
 
 from vstack_proto.analysis.machine import AnalysisState
 from vstack_proto.contributed import REST
+from vstack_proto.values import CacheEntry
 
 
 class Phase(enum.IntEnum):
@@ -37,12 +38,21 @@ class Phase(enum.IntEnum):
     """The state of the service."""
     METRICS = 11
     """The metrics page."""
-    DONE = 12
+    BASELINE = 12
+    """The detection that a request names for comparison."""
+    HELP = 13
+    """What helped before; the detection is at hand."""
+    LEARNINGS = 14
+    """The learning store."""
+    ANALYTICS = 15
+    """The sums of telemetry."""
+    DONE = 16
     """Nothing: the answer has been given."""
 
 
 # As names of their own: looking a member up on its class costs more than the step it stands in.
-HEAD, KEY, PENALTY, QUOTA, BODY, ALIAS, CACHE, FLIGHT, FOLLOW, MODEL, READINESS, METRICS, DONE = Phase
+(HEAD, KEY, PENALTY, QUOTA, BODY, ALIAS, CACHE, FLIGHT, FOLLOW, MODEL, READINESS, METRICS, BASELINE, HELP, LEARNINGS,
+ ANALYTICS, DONE) = Phase  # fmt: skip
 
 
 class State(msgspec.Struct):
@@ -69,6 +79,10 @@ class State(msgspec.Struct):
         reports: Whether a contribution tells of each pass.
         body: The body as it came, and after its end the one decoded chunk.
         received: Its length on the wire so far.
+        agent, crew: Whom the trace is about, where it says so.
+        baseline: Name of the detection to compare with, or empty.
+        reference: That detection, encoded.
+        entry: What was found, while something beside it is awaited.
     """
 
     phase: Phase = Phase.HEAD
@@ -117,3 +131,8 @@ class State(msgspec.Struct):
     key: str = ""
     cache: str = ""
     analysis: AnalysisState | None = None
+    agent: str = ""
+    crew: str = ""
+    baseline: str = ""
+    reference: bytes = b""
+    entry: CacheEntry | None = None

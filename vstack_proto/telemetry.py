@@ -140,3 +140,19 @@ def total(rows: Iterable[AnalyticsRow]) -> AnalyticsRow:
         key="total",
         **{name: sum(getattr(row, name) for row in told) for name in AnalyticsRow.__struct_fields__ if name != "key"},
     )
+
+
+def analytics_page(by: Grouping, rows: Iterable[AnalyticsRow]) -> dict[str, object]:
+    """Sums as they are shown: what makes a row is called by its name, and the dearest row comes first."""
+    told = tuple(rows)
+    by_cost = sorted(told, key=lambda row: (-row.estimated_cost_usd, -row.calls, -row.analyses, row.key))
+    listed = sorted(told) if by == "day" else by_cost
+    return {"by": by, "rows": [_named(by, row) for row in listed], "total": _named("", total(told))}
+
+
+def _named(by: str, row: AnalyticsRow) -> dict[str, object]:
+    fields = msgspec.structs.asdict(row)
+    key = fields.pop("key")
+    fields["elapsed_ms"] = round(row.elapsed_ms, 3)
+    fields["estimated_cost_usd"] = round(row.estimated_cost_usd, 6)
+    return {by: key, **fields} if by else fields

@@ -9,7 +9,9 @@ import msgspec
 
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.events import (
+    AnalyticsRead,
     Answered,
+    BaselineRead,
     BodyEnded,
     BodyReceived,
     CacheAnswered,
@@ -23,20 +25,27 @@ from vstack_proto.events import (
     FramingRefused,
     HeadReceived,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    OutcomeReported,
+    OutcomesAggregated,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
     ShutdownAsked,
+    StoreFailed,
 )
 from vstack_proto.framing import Headers
 from vstack_proto.intake import checked_head
+from vstack_proto.learning import Finding, OutcomeCount, kept
 from vstack_proto.openapi_examples import canonical_request
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route
 from vstack_proto.service import Service
+from vstack_proto.telemetry import AnalyticsRow
 from vstack_proto.values import Alias, CacheEntry, Failure, Landing, Usage
 
 START = 10_000.0
@@ -92,6 +101,8 @@ def analyze_received(pattern: str, headers: Headers = (), *, length: int = 1, at
 
 _ENTRY = CacheEntry(b'{"generated_at":"2026-03-01T08:59:00Z"}', WALL - 60.0)
 _FAILURE = Failure(503, "provider_unavailable", "the model is away", 1.5)
+_LEARNING = kept(Finding(pattern="lewin", interventions_applied=("prompt_patch",)), "lrn_1", WALL - 60.0)
+_COUNT = OutcomeCount(pattern="lewin", intervention="prompt_patch", runs=3, improved=2, worse=1)
 _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
     FramingRefused: {
         "wall": (WALL,),
@@ -127,6 +138,13 @@ _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
         "checks": ({}, {"cache": "off"}),
     },
     MetricsRendered: {"content_type": ("text/plain",), "body": (b"", b"up 1\n")},
+    LearningRecorded: {"record": (_LEARNING,)},
+    LearningsRecalled: {"records": ((), (_LEARNING,))},
+    OutcomeReported: {"record": (None, _LEARNING)},
+    OutcomesAggregated: {"counts": ((), (_COUNT,))},
+    AnalyticsRead: {"rows": ((), (AnalyticsRow(key="lewin", calls=2, estimated_cost_usd=0.25),))},
+    BaselineRead: {"detection": (None, b'{"severity":"high","generated_at":"2026-02-01T09:00:00Z"}')},
+    StoreFailed: {},
     PeerLeft: {},
     DeadlinePassed: {},
     ShutdownAsked: {"now": (False, True)},
@@ -163,8 +181,10 @@ def material(service: Service, bodies: tuple[bytes, ...] = _BODIES, texts: tuple
             analyze_received(pattern, (("accept", "text/event-stream"), key)),
             analyze_received(pattern, (("content-encoding", "gzip"), ("expect", "100-continue"))),
         ]
-    paths = [route.path.replace("{name}", "none") for route in service.routes.routes]
-    heads += [head_received("GET", path, (key,)) for path in paths]
+    for route in service.routes.routes:
+        path = route.path.replace("{name}", "none").replace("{id}", "lrn_1")
+        length = () if route.method == "GET" else (("content-length", "1"),)
+        heads.append(head_received("GET" if route.endpoint == "analyze" else route.method, path, (key, *length)))
     return Material(heads=tuple(heads), bodies=bodies, texts=texts)
 
 

@@ -26,7 +26,9 @@ MAX_WORD_CHARS = 200
 # What int() reads at most (CVE-2020-10735), and msgspec as well.
 MAX_DIGITS = 4_300
 
-OUTER_FIELDS = frozenset({"trace", "mode", "model", "format"})
+OUTER_FIELDS = frozenset({"trace", "mode", "model", "format", "baseline"})
+
+_WORDS = ("mode", "model", "format", "baseline")
 
 _BYTE = re.compile(r" \(byte ([0-9]+)\)$")
 _PATH = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
@@ -41,7 +43,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
     Attributes:
         trace_raw: The trace as JSON.
-        mode, model, format: As sent, or None.
+        mode, model, format, baseline: As sent, or None.
         flat: Whether the whole body is the trace, with these three alongside its fields.
     """
 
@@ -50,6 +52,7 @@ class Envelope(msgspec.Struct, frozen=True):
     model: str | None = None
     format: str | None = None
     flat: bool = False
+    baseline: str | None = None
 
 
 class _Outer(msgspec.Struct):
@@ -57,6 +60,7 @@ class _Outer(msgspec.Struct):
     mode: msgspec.Raw = msgspec.Raw()
     model: msgspec.Raw = msgspec.Raw()
     format: msgspec.Raw = msgspec.Raw()
+    baseline: msgspec.Raw = msgspec.Raw()
 
 
 _OUTER = msgspec.json.Decoder(_Outer)
@@ -69,7 +73,7 @@ def decode_envelope(body: bytes) -> Envelope:
 
     Raises:
         RemoteProtocolError: 400 ``invalid_json``; ``invalid_request`` where the body is no object; ``validation_error``
-            where ``mode``, ``model`` or ``format`` is no string.
+            where ``mode``, ``model``, ``format`` or ``baseline`` is no string.
     """
     _check_utf8(body)
     try:
@@ -79,12 +83,12 @@ def decode_envelope(body: bytes) -> Envelope:
     except (msgspec.DecodeError, RecursionError) as fault:
         raise _invalid_json(body, fault) from None
     faults = Faults()
-    mode, model, format_ = (_word(name, bytes(getattr(outer, name)), faults) for name in ("mode", "model", "format"))
+    mode, model, format_, baseline = (_word(name, bytes(getattr(outer, name)), faults) for name in _WORDS)
     if faults.count:
         raise _validation_error(faults)
     trace = bytes(outer.trace)
     flat = not trace.startswith(b"{")
-    return Envelope(body if flat else trace, mode, model, format_, flat)
+    return Envelope(body if flat else trace, mode, model, format_, flat, baseline)
 
 
 def decode_trace(raw: bytes, kind: type[T]) -> T:

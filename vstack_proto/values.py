@@ -13,12 +13,20 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):
-    """What a request's bytes were found to mean: the key of its detection, and what the answer around it says."""
+    """What a request's bytes were found to mean: the key of its detection, and what the answer around it says.
+
+    Attributes:
+        agent, crew: Whom the trace is about.
+        baseline: Name of the detection to compare with.
+    """
 
     key: str
     mode: str
     model: str
     warnings: tuple[str, ...] = ()
+    agent: str = ""
+    crew: str = ""
+    baseline: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):

@@ -34,7 +34,7 @@ from vstack_runtime.metrics import Metrics
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
-from vstack_runtime.stores import LearningStore, TelemetrySink
+from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink, TelemetryStore
 from vstack_runtime.taping import TapeRecorder
 
 _log = structlog.get_logger("vstack")
@@ -84,6 +84,7 @@ class Engine:
         learnings: Keeps learnings; None where that is off.
         telemetry: Takes what analyses cost; None where that is off.
         tapes: Keeps tapes; None where that is off.
+        baselines: Keeps detections for comparison; None where there is no home.
         status: What ``/readyz`` says: set by whoever serves.
     """
 
@@ -100,6 +101,7 @@ class Engine:
         telemetry: TelemetrySink | None = None,
         tapes: TapeRecorder | None = None,
         contributed: Iterable[Contribute] | None = None,
+        baselines: BaselineStore | None = None,
         runtime: str = "",
         env: Mapping[str, str] | None = None,
         wall: Callable[[], float] = time.time,
@@ -110,7 +112,7 @@ class Engine:
             limiter, cache, provider: In the place of the one that the settings choose.
             flights: Likewise; where a cache is given, none is chosen.
             patterns: The patterns to offer; by default every installed one.
-            learnings, telemetry, tapes: In the place of what the settings choose.
+            learnings, telemetry, baselines, tapes: In the place of what the settings choose.
             contributed: What adds routes; by default whatever is installed.
             runtime: Name of the runtime, for the metrics.
             env: Holds the keys and base URLs of model services; by default the process's environment.
@@ -122,7 +124,7 @@ class Engine:
         self.settings = settings
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
-        self.learnings, self.telemetry = learnings, telemetry
+        self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
         self._choose_stores(settings)
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
@@ -191,6 +193,10 @@ class Engine:
             default_model=settings.model or (self.provider.default_model if self.provider else None),
             models=settings.models,
             offline=settings.llm == "offline",
+            learnings=self.learnings is not None,
+            telemetry=self.telemetry is not None,
+            analytics=isinstance(self.telemetry, TelemetryStore),
+            baselines=self.baselines is not None,
         )
 
     def ready(self) -> None:

@@ -36,7 +36,7 @@ MODEL_OUTCOMES = (
     "unresolved",
     "cancelled",
 )
-BACKENDS = ("cache", "quota", "flights", "learnings", "telemetry", "provider")
+BACKENDS = ("cache", "quota", "flights", "learnings", "telemetry", "baselines", "provider")
 CONNECTION_STATES = ("open", "active", "idle")
 # What became of an exchange whose tape was wanted, or might have been.
 TAPE_RESULTS = ("written", "left_out", "dropped", "too_large", "failed")

@@ -14,6 +14,7 @@ from typing import Any, cast
 import structlog
 
 from vstack_proto.commands import (
+    AggregateOutcomes,
     CallModel,
     CheckKey,
     CheckReadiness,
@@ -23,6 +24,7 @@ from vstack_proto.commands import (
     LeaveFlight,
     LookUpCache,
     Record,
+    RecordTelemetry,
     RenderMetrics,
     StoreCache,
     TakeQuota,
@@ -43,6 +45,7 @@ from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, 
 from vstack_runtime.chosen_stores import Trouble
 from vstack_runtime.engine import Engine
 from vstack_runtime.flying import Flying, Party
+from vstack_runtime.keeping import KEPT, Keeper
 from vstack_runtime.logs import log_requests
 
 _log = structlog.get_logger("vstack")
@@ -96,6 +99,8 @@ class Performer:
         # warm; None: each at once.
         self.call_later: Callable[[float, Callable[[], object]], object] | None = None
         self._records: list[tuple[Record, float, float]] = []
+        # Not the clock itself: a driver may give another once its loop runs.
+        self._keeper = Keeper(engine, lambda: self.clock())
         self._arms: dict[type[Command], Callable[[Any, Party, float], Outcome]] = {
             CheckKey: self._check_key,
             TakeQuota: self._take_quota,
@@ -108,6 +113,9 @@ class Performer:
             CheckReadiness: self._check_readiness,
             RenderMetrics: self._render,
             Record: self._record,
+            RecordTelemetry: self._take_telemetry,
+            **dict.fromkeys(KEPT, lambda command, party, at: LATER),
+            AggregateOutcomes: self._aggregate,
         }
 
     def perform_now(self, command: Command, party: Party, at: float) -> Outcome:
@@ -134,6 +142,8 @@ class Performer:
             return await self._take_quota_elsewhere(command)
         if isinstance(command, LookUpCache):
             return await self._look_up_elsewhere(command)
+        if isinstance(command, KEPT):
+            return await self._keeper.perform(command)
         assert isinstance(command, StoreCache), command
         await self._store_elsewhere(command)
         return None
@@ -293,6 +303,15 @@ class Performer:
         now = self.clock()
         self.engine.metrics.model_call(provider.name, request.model, "ok", now - began, reply.usage)
         return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))
+
+    # Learnings, telemetry, baselines.
+
+    def _aggregate(self, command: AggregateOutcomes, party: Party, at: float) -> Outcome:
+        return self._keeper.remembered(command, at) or LATER
+
+    def _take_telemetry(self, command: RecordTelemetry, party: Party, at: float) -> Outcome:
+        self._keeper.record_telemetry(command)
+        return None
 
     # The service itself.
 

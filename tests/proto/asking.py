@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from vstack_proto.commands import (
+    AggregateOutcomes,
     AnyCommand,
     Asking,
     CallModel,
@@ -16,14 +17,21 @@ from vstack_proto.commands import (
     Command,
     JoinFlight,
     LookUpCache,
+    ReadAnalytics,
+    ReadBaseline,
     ReadBody,
+    RecallLearnings,
     Record,
+    RecordLearning,
     RenderMetrics,
+    ReportOutcome,
     Respond,
     TakeQuota,
 )
 from vstack_proto.events import (
+    AnalyticsRead,
     Answered,
+    BaselineRead,
     BodyEnded,
     BodyReceived,
     CacheAnswered,
@@ -32,8 +40,12 @@ from vstack_proto.events import (
     FramingRefused,
     HeadReceived,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     MetricsRendered,
     ModelFailed,
+    OutcomeReported,
+    OutcomesAggregated,
     QuotaAnswered,
     ReadinessAnswered,
 )
@@ -50,6 +62,11 @@ ANSWERS: dict[type[Command], Answered] = {
     CallModel: ModelFailed(at=START, ticket=0, kind="refused", message="the model would not"),
     CheckReadiness: ReadinessAnswered(at=START, ticket=0, status="ready", detail="it is", checks={"cache": "off"}),
     RenderMetrics: MetricsRendered(at=START, ticket=0, content_type="text/plain; version=0.0.4", body=b"up 1\n"),
+    RecallLearnings: LearningsRecalled(at=START, ticket=0),
+    ReportOutcome: OutcomeReported(at=START, ticket=0),
+    AggregateOutcomes: OutcomesAggregated(at=START, ticket=0),
+    ReadAnalytics: AnalyticsRead(at=START, ticket=0),
+    ReadBaseline: BaselineRead(at=START, ticket=0),
 }
 
 
@@ -107,7 +124,9 @@ def ask(service: Service, head: HeadReceived | FramingRefused, body: Any = None,
     for event in todo:
         for command in exchange.handle(event):
             told.append(command)
-            if isinstance(command, Asking):
+            if isinstance(command, RecordLearning) and "RecordLearning" not in given:
+                todo.append(LearningRecorded(at=START, ticket=command.ticket, record=command.record))
+            elif isinstance(command, Asking):
                 answer = given.get(type(command).__name__, ANSWERS[type(command)])
                 todo.append(msgspec.structs.replace(answer, ticket=command.ticket))  # type: ignore[arg-type]
             elif isinstance(command, ReadBody):

@@ -12,19 +12,26 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from vstack_proto.commands import (
+    AggregateOutcomes,
     CallModel,
     CheckKey,
     CheckReadiness,
     Commands,
     JoinFlight,
     LookUpCache,
+    ReadAnalytics,
     ReadBody,
+    RecallLearnings,
+    RecordLearning,
     RenderMetrics,
+    ReportOutcome,
     Respond,
     SendPart,
     TakeQuota,
 )
 from vstack_proto.events import (
+    AnalyticsRead,
+    Answered,
     BodyEnded,
     BodyReceived,
     CacheAnswered,
@@ -33,11 +40,16 @@ from vstack_proto.events import (
     ExchangeEvent,
     FlightJoined,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     MetricsRendered,
     ModelFailed,
+    OutcomeReported,
+    OutcomesAggregated,
     QuotaAnswered,
     ReadinessAnswered,
     ShutdownAsked,
+    StoreFailed,
 )
 from vstack_proto.exchange import Exchange
 from vstack_proto.intake import checked_head
@@ -47,6 +59,7 @@ from vstack_proto.patterns import aar, social_loafing, span_of_control
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route
 from vstack_proto.service import Service
+from vstack_proto.testing import Material, sample_event
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -218,7 +231,17 @@ def failed(kind: Literal["unavailable", "refused"]) -> Answer:
     return lambda ticket: ModelFailed(at=1.0, ticket=ticket, kind=kind, message="the provider is away")
 
 
+def kept(kind: type[Answered]) -> Answer:
+    """What a store answers, when it has something to say."""
+    return lambda ticket: sample_event(kind, Material(heads=()), ticket=ticket, choose=lambda values: values[-1])
+
+
 USUAL: dict[type, Answer] = {
+    RecallLearnings: kept(LearningsRecalled),
+    RecordLearning: kept(LearningRecorded),
+    ReportOutcome: kept(OutcomeReported),
+    AggregateOutcomes: kept(OutcomesAggregated),
+    ReadAnalytics: kept(AnalyticsRead),
     CheckKey: lambda ticket: KeyChecked(at=1.0, ticket=ticket, name="me", loaded=1),
     TakeQuota: quota("admitted"),
     LookUpCache: lambda ticket: CacheAnswered(at=1.0, ticket=ticket),
@@ -260,13 +283,42 @@ ANALYZE = "/v1/analyze/{name}"
 @pytest.mark.parametrize("name", NAMES)
 def test_pages_are_as_told(route: Route, name: str) -> None:
     target = route.path.replace("{name}", name)
-    told = ask("GET", target, quota=True, ietf_headers=True)
+    told = ask("GET", target, quota=True, ietf_headers=True, learnings=True, analytics=True)
     assert told.status == 200
     documented(route.path, "get", told)
     if "etag" in told.headers:
         again = ask("GET", target, headers={"if-none-match": told.headers["etag"]})
         assert again.status == 304
         documented(route.path, "get", again)
+
+
+LEARNED = b'{"pattern":"aar","interventions_applied":["prompt_patch"]}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/learnings", LEARNED, 201),
+        ("/v1/learnings", b'{"pattern":""}', 400),
+        ("/v1/learnings", b'{"pattern":"aarr"}', 404),
+        ("/v1/learnings", b"{", 400),
+        ("/v1/learnings/{id}/outcome", b'{"outcome":"improved"}', 200),
+        ("/v1/learnings/{id}/outcome", b'{"outcome":"better"}', 400),
+    ],
+)
+def test_learnings_are_answered_as_told(path: str, body: bytes, status: int) -> None:
+    told = ask("POST", path.replace("{id}", "lrn_1"), body, quota=True, learnings=True)
+    assert told.status == status
+    documented(path, "post", told)
+
+
+@pytest.mark.parametrize("path", ["/v1/learnings", "/v1/learnings/outcomes", "/v1/analytics"])
+def test_what_is_not_kept_or_away_is_told(path: str) -> None:
+    documented(path, "get", ask("GET", path))
+    asked: tuple[type, ...] = (RecallLearnings, AggregateOutcomes, ReadAnalytics)
+    told = ask("GET", path, answers=dict.fromkeys(asked, kept(StoreFailed)), learnings=True, analytics=True)
+    assert told.status == 503
+    documented(path, "get", told)
 
 
 @pytest.mark.parametrize("status", ["ready", "warming"])

@@ -27,7 +27,13 @@ TABLE = RouteTable()
         ("GET", "/v1/patterns/aar/composition/", "composition", "aar"),
         ("POST", "/v1/analyze/aar", "analyze", "aar"),
         ("POST", "/v1/analyze/%61ar", "analyze", "%61ar"),
-        ("POST", "/v1/analyze/{name}", "analyze", ""),
+        ("POST", "/v1/analyze/{name}", "analyze", "{name}"),
+        ("GET", "/v1/learnings", "learnings", ""),
+        ("POST", "/v1/learnings", "record_learning", ""),
+        ("POST", "/v1/learnings/lrn_1/outcome", "report_outcome", "lrn_1"),
+        ("GET", "/v1/learnings/outcomes", "outcomes", ""),
+        ("POST", "/v1/learnings/outcomes/outcome", "report_outcome", "outcomes"),
+        ("GET", "/v1/analytics", "analytics", ""),
     ],
 )
 def test_a_path_leads_to_its_endpoint(method: str, path: str, endpoint: str, name: str) -> None:

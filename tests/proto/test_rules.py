@@ -12,7 +12,9 @@ from tests.proto.last_word import PATTERN
 from vstack_proto.diagram import everywhere, leads_to, state_diagram, states_page
 from vstack_proto.errors import LocalProtocolError
 from vstack_proto.events import (
+    AnalyticsRead,
     Answered,
+    BaselineRead,
     BodyEnded,
     BodyReceived,
     BytesReceived,
@@ -26,14 +28,19 @@ from vstack_proto.events import (
     FramingRefused,
     HeadReceived,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     ListenersClosed,
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    OutcomeReported,
+    OutcomesAggregated,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
     ShutdownAsked,
+    StoreFailed,
     WritingPaused,
     WritingResumed,
 )
@@ -65,6 +72,13 @@ FULL = make_service(PATTERN, require_auth=True, quota=True, cache=True, **ASKS)
 KEYED = make_service(PATTERN, routes=KEYED_ROUTES, require_auth=True)
 COUNTED = make_service(PATTERN, routes=KEYED_ROUTES, quota=True)
 CACHING = make_service(PATTERN, cache=True)
+KEEPS: dict[str, Any] = {"learnings": True, "analytics": True, "baselines": True}
+KEEPING = make_service(PATTERN, cache=True, **KEEPS)
+KEEPING_ALONE = make_service(PATTERN, **KEEPS)
+KEEPING_ASKING = make_service(PATTERN, **KEEPS, **ASKS)
+KEEPING_KEYED = make_service(PATTERN, require_auth=True, **KEEPS)
+KEEPING_COUNTED = make_service(PATTERN, quota=True, **KEEPS)
+COMPARING = make_service(PATTERN, cache=True, baselines=True)
 SMALL = make_service(PATTERN, limits=Limits(max_body_bytes=10))
 
 # Tickets are filled in by ``arrive``.
@@ -95,6 +109,18 @@ READYZ, METRICS = head_received("GET", "/readyz"), head_received("GET", "/metric
 KEYED_READYZ = head_received("GET", "/readyz", (("x-api-key", KEY),))
 KEYED_METRICS = head_received("GET", "/metrics", (("x-api-key", KEY),))
 
+COMPARED_DATA = BodyReceived(at=START, data=BODY[:-1] + b',"baseline":"march"}')
+COMPARED_HIT = CacheAnswered(at=START, ticket=0, entry=ENTRY, alias=Alias("k", "quick", "offline", baseline="march"))
+BASELINE = BaselineRead(at=START, ticket=0, detection=b'{"severity":"high"}')
+NO_BASELINE = BaselineRead(at=START, ticket=0)
+STORE_FAILED = StoreFailed(at=START, ticket=0)
+LEARNINGS, ANALYTICS = head_received("GET", "/v1/learnings"), head_received("GET", "/v1/analytics")
+KEYED_LEARNINGS = head_received("GET", "/v1/learnings", (("x-api-key", KEY),))
+KEYED_ANALYTICS = head_received("GET", "/v1/analytics", (("x-api-key", KEY),))
+RECORDS = head_received("POST", "/v1/learnings", (("content-length", "1"),))
+FINDING = BodyReceived(at=START, data=b'{"pattern":"last_word"}')
+COUNTED_OUTCOMES = OutcomesAggregated(at=START, ticket=0)
+
 # A way into each phase.
 WAYS: dict[Phase, tuple[Service, tuple[Event, ...]]] = {
     P.HEAD: (FULL, ()),
@@ -109,6 +135,10 @@ WAYS: dict[Phase, tuple[Service, tuple[Event, ...]]] = {
     P.MODEL: (FULL, (HEAD, NAMED, ADMITTED, DATA, END, MISS, MISS, LEADS)),
     P.READINESS: (FULL, (READYZ,)),
     P.METRICS: (FULL, (METRICS,)),
+    P.BASELINE: (KEEPING, (PLAIN_HEAD, COMPARED_DATA, END, MISS)),
+    P.HELP: (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT)),
+    P.LEARNINGS: (KEEPING, (LEARNINGS,)),
+    P.ANALYTICS: (KEEPING, (ANALYTICS,)),
     P.DONE: (FULL, (head_received(),)),
 }
 
@@ -153,6 +183,38 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.MODEL, ModelFailed, P.DONE): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, FAILED)),
     (P.READINESS, ReadinessAnswered, P.DONE): (OPEN, (READYZ, READY)),
     (P.METRICS, MetricsRendered, P.DONE): (OPEN, (METRICS, PAGE)),
+    (P.HEAD, HeadReceived, P.LEARNINGS): (KEEPING, (LEARNINGS,)),
+    (P.HEAD, HeadReceived, P.ANALYTICS): (KEEPING, (ANALYTICS,)),
+    (P.KEY, KeyChecked, P.LEARNINGS): (KEEPING_KEYED, (KEYED_LEARNINGS, NAMED)),
+    (P.KEY, KeyChecked, P.ANALYTICS): (KEEPING_KEYED, (KEYED_ANALYTICS, NAMED)),
+    (P.QUOTA, QuotaAnswered, P.LEARNINGS): (KEEPING_COUNTED, (LEARNINGS, ADMITTED)),
+    (P.QUOTA, QuotaAnswered, P.ANALYTICS): (KEEPING_COUNTED, (ANALYTICS, ADMITTED)),
+    (P.BODY, BodyEnded, P.BASELINE): (KEEPING_ALONE, (PLAIN_HEAD, COMPARED_DATA, END)),
+    (P.BODY, BodyEnded, P.LEARNINGS): (KEEPING, (RECORDS, FINDING, END)),
+    (P.ALIAS, CacheAnswered, P.BASELINE): (KEEPING, (PLAIN_HEAD, COMPARED_DATA, END, MISS)),
+    (P.ALIAS, CacheAnswered, P.HELP): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT)),
+    (P.BASELINE, BaselineRead, P.CACHE): (KEEPING, (PLAIN_HEAD, COMPARED_DATA, END, MISS, BASELINE)),
+    (P.BASELINE, BaselineRead, P.FLIGHT): (KEEPING_ALONE, (PLAIN_HEAD, COMPARED_DATA, END, BASELINE)),
+    (P.BASELINE, BaselineRead, P.HELP): (KEEPING, (PLAIN_HEAD, COMPARED_DATA, END, COMPARED_HIT, BASELINE)),
+    (P.BASELINE, BaselineRead, P.DONE): (COMPARING, (PLAIN_HEAD, COMPARED_DATA, END, COMPARED_HIT, NO_BASELINE)),
+    (P.BASELINE, StoreFailed, P.DONE): (COMPARING, (PLAIN_HEAD, COMPARED_DATA, END, MISS, STORE_FAILED)),
+    (P.CACHE, CacheAnswered, P.HELP): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, MISS, HIT)),
+    (P.FLIGHT, FlightJoined, P.HELP): (KEEPING_ALONE, (PLAIN_HEAD, OFFLINE_DATA, END, LEADS)),
+    (P.FOLLOW, FlightLanded, P.HELP): (KEEPING_ALONE, (PLAIN_HEAD, OFFLINE_DATA, END, FOLLOWS, LANDED)),
+    (P.FOLLOW, FlightHandedOver, P.HELP): (KEEPING_ALONE, (PLAIN_HEAD, OFFLINE_DATA, END, FOLLOWS, HANDED)),
+    (P.MODEL, ModelAnswered, P.HELP): (KEEPING_ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD, VERDICT)),
+    (P.HELP, OutcomesAggregated, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, COUNTED_OUTCOMES)),
+    (P.HELP, StoreFailed, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, STORE_FAILED)),
+    (P.LEARNINGS, LearningRecorded, P.DONE): (
+        KEEPING,
+        (RECORDS, FINDING, END, sample_event(LearningRecorded, material(OPEN))),
+    ),
+    (P.LEARNINGS, LearningsRecalled, P.DONE): (KEEPING, (LEARNINGS, LearningsRecalled(at=START, ticket=0))),
+    (P.LEARNINGS, OutcomeReported, P.DONE): (KEEPING, (LEARNINGS, OutcomeReported(at=START, ticket=0))),
+    (P.LEARNINGS, OutcomesAggregated, P.DONE): (KEEPING, (LEARNINGS, COUNTED_OUTCOMES)),
+    (P.LEARNINGS, StoreFailed, P.DONE): (KEEPING, (LEARNINGS, STORE_FAILED)),
+    (P.ANALYTICS, AnalyticsRead, P.DONE): (KEEPING, (ANALYTICS, AnalyticsRead(at=START, ticket=0))),
+    (P.ANALYTICS, StoreFailed, P.DONE): (KEEPING, (ANALYTICS, STORE_FAILED)),
 }
 for phase, (service, way) in WAYS.items():
     if phase is not P.DONE:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vstack_runtime.home.memory import MemoryLearnings, MemoryTelemetry
+from vstack_runtime.home.memory import MemoryBaselines, MemoryLearnings, MemoryTelemetry
 
-__all__ = ["MemoryLearnings", "MemoryTelemetry"]
+__all__ = ["MemoryBaselines", "MemoryLearnings", "MemoryTelemetry"]

@@ -103,3 +103,22 @@ class MemoryTelemetry:
         found = [event for event in reversed(self._events) if query.fits(event)]
         found.sort(key=lambda event: -event.timestamp)
         return tuple(found[:limit])
+
+
+class MemoryBaselines:
+    """Baselines in this process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str], bytes] = {}
+
+    async def get_baseline(self, scope: str, pattern: str, name: str) -> bytes | None:
+        """The detection, or None."""
+        return self._kept.get((scope, pattern, name))
+
+    async def put_baseline(self, scope: str, pattern: str, name: str, detection: bytes) -> None:
+        """Keep a detection."""
+        self._kept[scope, pattern, name] = detection
+
+    async def baselines(self, scope: str, pattern: str | None = None) -> list[tuple[str, str]]:
+        """Pattern and name of each."""
+        return sorted(key[1:] for key in self._kept if key[0] == scope and pattern in (None, key[1]))
