@@ -203,6 +203,10 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.FOLLOW, FlightLanded, P.HELP): (KEEPING_ALONE, (PLAIN_HEAD, OFFLINE_DATA, END, FOLLOWS, LANDED)),
     (P.FOLLOW, FlightHandedOver, P.HELP): (KEEPING_ALONE, (PLAIN_HEAD, OFFLINE_DATA, END, FOLLOWS, HANDED)),
     (P.MODEL, ModelAnswered, P.HELP): (KEEPING_ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD, VERDICT)),
+    (P.HELP, DeadlinePassed, P.HELP): (
+        KEEPING_ALONE,
+        (TOLD_HEAD, OFFLINE_DATA, END, LEADS, DeadlinePassed(at=START)),
+    ),
     (P.HELP, OutcomesAggregated, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, COUNTED_OUTCOMES)),
     (P.HELP, StoreFailed, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, STORE_FAILED)),
     (P.LEARNINGS, LearningRecorded, P.DONE): (
