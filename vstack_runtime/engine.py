@@ -109,10 +109,9 @@ class Engine:
         """
         Args:
             settings: As the operator made them.
-            limiter, cache, provider: In the place of the one that the settings choose.
+            limiter, cache, provider, learnings, telemetry, baselines, tapes: In the place of what the settings choose.
             flights: Likewise; where a cache is given, none is chosen.
             patterns: The patterns to offer; by default every installed one.
-            learnings, telemetry, baselines, tapes: In the place of what the settings choose.
             contributed: What adds routes; by default whatever is installed.
             runtime: Name of the runtime, for the metrics.
             env: Holds the keys and base URLs of model services; by default the process's environment.

@@ -83,6 +83,7 @@ SMALL = make_service(PATTERN, limits=Limits(max_body_bytes=10))
 
 # Tickets are filled in by ``arrive``.
 HEAD = analyze_received("last_word", (("x-api-key", KEY),))
+PLAIN_TOLD_HEAD = analyze_received("last_word", (("accept", "text/event-stream"),))
 TOLD_HEAD = analyze_received("last_word", (("x-api-key", KEY), ("accept", "text/event-stream")))
 PLAIN_HEAD = analyze_received("last_word")
 NAMED = KeyChecked(at=START, ticket=0, name="alice", loaded=1)
@@ -205,7 +206,7 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.MODEL, ModelAnswered, P.HELP): (KEEPING_ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD, VERDICT)),
     (P.HELP, DeadlinePassed, P.HELP): (
         KEEPING_ALONE,
-        (TOLD_HEAD, OFFLINE_DATA, END, LEADS, DeadlinePassed(at=START)),
+        (PLAIN_TOLD_HEAD, OFFLINE_DATA, END, LEADS, DeadlinePassed(at=START)),
     ),
     (P.HELP, OutcomesAggregated, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, COUNTED_OUTCOMES)),
     (P.HELP, StoreFailed, P.DONE): (KEEPING, (PLAIN_HEAD, OFFLINE_DATA, END, HIT, STORE_FAILED)),
