@@ -36,4 +36,7 @@ VOLUME /var/lib/vstack
 EXPOSE 8000
 # The service heeds SIGTERM itself, as process 1 too; it starts no program whose end somebody would have to await.
 STOPSIGNAL SIGTERM
+# What can be known without settings: Python, packages, patterns, and a diagnosis made offline.
+RUN ["vstack-doctor", "--skip-network", "--only", "python,packages,engine"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=10s --retries=2 CMD ["vstack-doctor", "--only", "alive"]
 CMD ["vstack-api", "serve"]

@@ -88,6 +88,19 @@ def _direct() -> bool:
     return not urllib.request.getproxies()
 
 
+def look(url: str, within: float) -> Answer:
+    """One GET by itself, for whoever only wants to see what is there; ``within`` seconds. Redirects are not followed.
+
+    Raises:
+        OSError: There was no answer; the text says why.
+    """
+    try:
+        told = httpx.get(url, timeout=within, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
+        raise OSError(str(fault) or type(fault).__name__) from None
+    return Answer(told.status_code, {name.lower(): value for name, value in told.headers.items()}, told.content)
+
+
 def _timeout(within: float) -> httpx.Timeout:
     return httpx.Timeout(max(within, 0.001), connect=min(max(within, 0.001), CONNECT_SECONDS))
 
