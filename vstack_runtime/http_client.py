@@ -105,6 +105,17 @@ def _timeout(within: float) -> httpx.Timeout:
     return httpx.Timeout(max(within, 0.001), connect=min(max(within, 0.001), CONNECT_SECONDS))
 
 
+def connection_failed(name: str, fault: BaseException | None) -> str:
+    """What a caller is told of a connection to ``name`` that failed."""
+    cause = fault
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate of {name} is not trusted; SSL_CERT_FILE may name a file of authorities"
+        cause = cause.__cause__ or cause.__context__
+    # Its text may hold addresses and more; the name of its type says what a caller can use.
+    return f"the connection to {name} failed ({type(fault).__name__})"
+
+
 class _Body(httpx.AsyncByteStream):
     """A request's body in one piece.
 
@@ -172,9 +183,7 @@ class JsonClient:
         except httpx.DecodingError as fault:
             raise ProviderError("unavailable", f"{self._name} sent an answer that cannot be decoded") from fault
         except httpx.TransportError as fault:
-            # Its text may hold addresses and more; the name of its type says what a caller can use.
-            told = f"the connection to {self._name} failed ({type(fault).__name__})"
-            raise ProviderError("unavailable", told) from fault
+            raise ProviderError("unavailable", connection_failed(self._name, fault)) from fault
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -38,6 +39,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
         cut: How many bytes of the body to send before the connection is closed.
         hang: Never answer.
         reset: Break the connection without an answer.
+        plain: Answer who begins with TLS in plain text, as a server does that speaks none, instead of closing.
     """
 
     text: str | None = "{}"
@@ -51,6 +53,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     cut: int | None = None
     hang: bool = False
     reset: bool = False
+    plain: bool = False
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -69,8 +72,14 @@ class FakeServer:
         opened: How many connections there have been.
     """
 
-    def __init__(self, script: Sequence[Act] = (Act(),)) -> None:
+    def __init__(self, script: Sequence[Act] = (Act(),), tls: ssl.SSLContext | None = None) -> None:
+        """
+        Args:
+            script: What to do with each request.
+            tls: Holds the server's certificate, where it is to speak TLS.
+        """
         self.script = list(script)
+        self._tls = tls
         self.asked: list[Asked] = []
         self.opened = 0
         self.port = 0
@@ -81,7 +90,7 @@ class FakeServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'' if self._tls is None else 's'}://127.0.0.1:{self.port}"
 
     @property
     def open(self) -> int:
@@ -124,6 +133,8 @@ class FakeServer:
         self.opened += 1
         self._tell()
         try:
+            if self._tls is not None:
+                await writer.start_tls(self._tls)
             while await self._exchange(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
@@ -140,8 +151,11 @@ class FakeServer:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first = await reader.readexactly(1)
-        if first == b"\x16":
-            return False  # the first byte of TLS, which is not spoken here
+        if first == b"\x16":  # the first byte of TLS, which is not spoken here
+            if self.script[0].plain:
+                writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                await writer.drain()
+            return False
         head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         start, *lines = head.split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
@@ -259,9 +273,9 @@ def _completion(act: Act, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(*script: Act) -> Iterator[FakeServer]:
+def serving(*script: Act, tls: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
     """A server that runs meanwhile."""
-    server = FakeServer(script or (Act(),))
+    server = FakeServer(script or (Act(),), tls)
     server.start()
     try:
         yield server

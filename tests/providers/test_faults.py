@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import ssl
+import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
+from tests.conftest import Service
 from tests.fakes.model_service import Act, serving
 from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
 from vstack_proto.values import Usage
+from vstack_runtime import http_client
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.providers.common import Reply
 from vstack_runtime.providers.guarded import GuardedProvider
@@ -105,17 +111,82 @@ def test_what_passes_is_tried_again_and_only_what_was_answered_is_paid(name: str
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", NAMES)
-def test_nobody_there_and_no_tls_there(name: str, runtime: str) -> None:
+def test_nobody_there(name: str, runtime: str) -> None:
     with serving() as server:
-        secure = provider(name, server.url.replace("http:", "https:"))
-        with pytest.raises(ProviderError) as caught:
-            asked(runtime, secure)
-        assert (caught.value.kind, server.asked) == ("unavailable", [])
         url = server.url
     with pytest.raises(ProviderError) as caught:
         asked(runtime, provider(name, url))
     assert caught.value.kind == "unavailable"
     assert "(ConnectError)" in caught.value.message
+
+
+# TLS that fails: what the server is, and what the caller is told.
+
+
+@pytest.fixture(scope="session")
+def certificate(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that is signed by nobody else; its key lies beside it."""
+    folder = tmp_path_factory.mktemp("stranger")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=a"
+    named = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    argv = [service("openssl"), *made.split(), *named, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(argv, check=True, capture_output=True, timeout=20.0)
+    return certificate
+
+
+@pytest.fixture(scope="session")
+def stranger(certificate: Path) -> ssl.SSLContext:
+    """A server that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    return context
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """The certificates of authorities are read once for the process: have it read them again, now and afterwards."""
+    kept = (http_client._tls, http_client._tls2)
+    for one in kept:
+        one.cache_clear()
+    yield
+    for one in kept:
+        one.cache_clear()
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize("name", NAMES)
+def test_an_authority_of_ones_own_is_trusted(
+    name: str, certificate: Path, stranger: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(tls=stranger) as server:
+        assert asked("asyncio", provider(name, server.url)).text == "{}"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("known", "plain", "told"),
+    [
+        pytest.param(False, False, "certificate of", id="unknown authority"),
+        pytest.param(True, True, "(ConnectError)", id="plain text"),
+        pytest.param(True, False, "(ConnectError)", id="cut in the handshake"),
+    ],
+)
+def test_tls_that_fails(known: bool, plain: bool, told: str, name: str, runtime: str, stranger: ssl.SSLContext) -> None:
+    heard = Heard()
+    with serving(Act(plain=plain), tls=None if known else stranger) as server:
+        guarded = GuardedProvider(provider(name, server.url.replace("http:", "https:")), limits=QUICK)
+        guarded.watch(heard)
+        with pytest.raises(ProviderError) as caught:
+            asked(runtime, guarded)
+        assert server.wait_until(lambda: not server.open)
+    error = caught.value
+    assert (error.kind, error.usage, server.asked) == ("unavailable", Usage(), [])
+    assert (server.opened, heard.retries) == (3, [name] * 2)
+    assert told in error.message
+    assert "sk-secret" not in error.message
 
 
 def in_seconds(seconds: float) -> str:

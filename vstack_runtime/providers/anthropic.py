@@ -7,7 +7,7 @@ from anthropic.types import Message, MessageParam, TextBlock, TextBlockParam
 
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
-from vstack_runtime.http_client import anthropic_client, anthropic_timeout, connect_timed_out
+from vstack_runtime.http_client import anthropic_client, anthropic_timeout, connect_timed_out, connection_failed
 from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
@@ -66,8 +66,7 @@ class AnthropicProvider:
                 raise ProviderError("unavailable", f"no connection to {NAME} could be made in time") from None
             raise ProviderError("late", f"{NAME} did not answer in time") from None
         except anthropic.APIConnectionError as fault:
-            told = f"the connection to {NAME} failed ({type(fault.__cause__).__name__})"
-            raise ProviderError("unavailable", told) from None
+            raise ProviderError("unavailable", connection_failed(NAME, fault.__cause__)) from None
         except (anthropic.AnthropicError, ValueError):
             # Among them JSON that broke off, which the client hands on as it comes from the decoder.
             raise ProviderError("unavailable", f"{NAME} sent an answer that cannot be read") from None
