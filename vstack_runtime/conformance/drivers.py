@@ -82,6 +82,19 @@ class Served:
         """A new connection."""
         return SocketWire(self.port)
 
+    def tasks(self) -> set[str]:
+        """The tasks of its event loop, by name, as they are now."""
+        found, told = set[str](), threading.Event()
+
+        def look() -> None:
+            found.update(_tasks())
+            told.set()
+
+        self._call(look)
+        if not told.wait(PATIENCE):
+            raise TimeoutError("the server's event loop does not turn")
+        return found
+
     def ask_to_stop(self) -> None:
         """Ask the server to end."""
         assert self._stopping is not None
