@@ -20,12 +20,14 @@ from vstack_proto.patterns.grpi_texts import (
     GrpiIntervention,
     InteractionsSection,
     ProcessesSection,
+    QuickAnswer,
+    RehearsalAnswer,
+    RehearsalFinding,
     RemedyAnswer,
     RoleAssignment,
     RoleNote,
     RolesAnswer,
     RolesSection,
-    StandardAnswer,
 )
 from vstack_proto.trace import AgentInfo, CanonicalTrace, TraceStep
 
@@ -200,13 +202,18 @@ NOTE = RoleNote("tester", ("may it block?",), (), "Unclear.")
 @pytest.mark.parametrize(
     ("mode", "answers", "kinds"),
     [
-        ("quick", {"agreement": AgreementAnswer(*PARTS)}, ["disambiguate_decision_rights"]),
-        ("standard", {"agreement": StandardAnswer(*PARTS, (CHANGE,))}, ["clarify_roles"]),
+        ("quick", {"agreement": QuickAnswer(*PARTS, (CHANGE,))}, ["clarify_roles"]),
+        (
+            "standard",
+            {"agreement": AgreementAnswer(*PARTS), "interventions": RemedyAnswer((CHANGE,))},
+            ["clarify_roles"],
+        ),
         (
             "forensic",
             {
                 "agreement": AgreementAnswer(*PARTS),
                 "roles": RolesAnswer((NOTE,), PROOFS[:1]),
+                "rehearsal": RehearsalAnswer((RehearsalFinding("fear of conflict", True, "Objections wait.", ()),)),
                 "interventions": RemedyAnswer((CHANGE,)),
             },
             ["clarify_roles"],
@@ -237,7 +244,41 @@ def test_a_good_answer_reaches_the_agreement(mode: Any, answers: Any, kinds: lis
 def test_a_complete_agreement_asks_for_no_changes() -> None:
     case = kit.case_of(PATTERN, CLEAR, "forensic")
     answer = AgreementAnswer(GOALS, ROLES, PROCESSES, NORMS, ())
-    assert not PATTERN.passes["forensic"][2].wanted(case, {"agreement": answer})
+    assert not PATTERN.passes["forensic"][3].wanted(case, {"agreement": answer})
+    assert not PATTERN.passes["standard"][1].wanted(case, {"agreement": answer})
+
+
+def test_an_agreement_is_tried_before_it_is_trusted() -> None:
+    case = kit.case_of(PATTERN, CLEAR, "forensic")
+    answer = AgreementAnswer(GOALS, ROLES, PROCESSES, NORMS, ())
+    asked = PATTERN.passes["forensic"][2].instruction(case, {"agreement": answer})
+    # What the request states itself stands in the trace already.
+    assert "- coder decides: layout\n" in asked
+    assert "- daily\n" in asked
+    assert not any(line in asked for line in (*CLEAR.success_criteria, *CLEAR.kill_criteria, "may block the release"))
+    begins = Evidence("here", (2,), "Tries to break it")
+    told = (
+        RehearsalFinding("avoidance of accountability", False, "Nobody tells the coder.", (begins,)),
+        RehearsalFinding("avoidance of accountability", False, "Said twice.", (begins,)),
+        RehearsalFinding("absence of trust", False, "Made up.", (Evidence("x", (1,), "not in the request"),)),
+        RehearsalFinding("fear of conflict", True, "Objections wait.", (begins,)),
+    )
+    answers = {"agreement": answer, "rehearsal": RehearsalAnswer(told)}
+    plain, found = PATTERN.conclude(case, {"agreement": answer}), PATTERN.conclude(case, answers)
+    held, left = plain.dysfunction_prevention, found.dysfunction_prevention
+    assert held is not None
+    assert left is not None
+    assert (held.prevents_avoidance_of_accountability, left.prevents_avoidance_of_accountability) == (True, False)
+    assert (left.prevents_absence_of_trust, left.prevents_fear_of_conflict) == (True, True)
+    assert left.notes.endswith("Avoidance of accountability: Nobody tells the coder.")
+    assert begins in found.evidence
+    # The sum counts what is written; what it would not stop is still to be changed.
+    assert (plain.completeness_score, plain.interventions) == (found.completeness_score, ())
+    assert [one.intervention_type for one in found.interventions] == ["disambiguate_decision_rights"]
+    changes = PATTERN.passes["forensic"][3]
+    assert changes.wanted(case, answers)
+    assert "gaps: avoidance of accountability." in changes.instruction(case, answers)
+    assert kit.misquotes(PATTERN, CLEAR, found) == []
 
 
 def test_from_trace_needs_a_roster_that_says_something() -> None:

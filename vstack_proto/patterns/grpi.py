@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import grpi_audits as audits
+from vstack_proto.patterns import grpi_signs as words
 from vstack_proto.patterns import grpi_texts as texts
 from vstack_proto.patterns import signs
 from vstack_proto.patterns.common import (
     Answers,
     Case,
     Detection,
+    Evidence,
     Fault,
     Pass,
     Pattern,
@@ -25,6 +27,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -124,57 +127,17 @@ def preconditions(trace: TeamSetupRequest) -> Iterable[Fault]:
         seen.add(agent.name)
 
 
-def plain(text: str) -> str:
-    """A text to compare by: case and space do not matter."""
-    return " ".join(text.lower().split())
-
-
-def shared(trace: TeamSetupRequest, field: str) -> dict[str, list[int]]:
-    """What two agents or more name as theirs, with the positions of those agents."""
-    holders: dict[str, list[int]] = {}
-    for number, agent in enumerate(trace.agents):
-        for name in dict.fromkeys(map(plain, getattr(agent, field))):
-            holders.setdefault(name, []).append(number)
-    return {name: told for name, told in holders.items() if name and len(told) > 1}
-
-
 def signals(trace: TeamSetupRequest, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: vague words, criteria that nobody can check, rights and pieces with no owner or two."""
     first = len(signs.observed(trace.metadata))
     # What a run said is no term of its team.
-    found = [one for one in signs.find(reading, texts.RULES) if one.steps[0] >= first]
+    found = [one for one in signs.find(reading, words.RULES) if one.steps[0] >= first]
     for number, step in enumerate(reading.steps[first:], first):
-        if step.kind == "success criterion" and not texts.CHECKABLE.search(step.content):
+        if step.kind == "success criterion" and not words.CHECKABLE.search(step.content):
             claim = f"Step {number}: a criterion without a number, a test or a judge."
             found.append(Signal("no_measurable_criteria", claim, (number,), signs.first_line(step.content), 0.4))
-    found += _of_roles(trace, first + 1)
+    found += words.of_roles(trace.agents, first + 1)
     return signs.strongest(signal for signal in found if len(signal.quote.strip()) >= 3)
-
-
-RIVALS = (("decision_rights", "ambiguous_decision_rights"), ("deliverables", "overlapping_responsibilities"))
-
-
-def _of_roles(trace: TeamSetupRequest, first: int) -> Iterator[Signal]:
-    for number, agent in enumerate(trace.agents, first):
-        if not agent.decision_rights:
-            claim = f"Step {number}: what {agent.name} may decide is not said."
-            yield Signal("ambiguous_decision_rights", claim, (number,), f"decides: {texts.NOTHING}", 0.35)
-    for field, mode in RIVALS:
-        for name, told in list(shared(trace, field).items())[: signs.MAX_OF_A_RULE]:
-            quote = next(one for one in getattr(trace.agents[told[0]], field) if plain(one) == name)
-            who = ", ".join(trace.agents[at].name for at in told[:6])
-            yield Signal(mode, f"{who} each name {name!r} as theirs.", (first + told[0],), quote, 0.5)
-    held = Counter({at: len(agent.deliverables) for at, agent in enumerate(trace.agents)})
-    most, number = held.most_common(1)[0]
-    if number >= 4 and number > 0.6 * held.total():
-        claim = f"{trace.agents[most].name} delivers {number} of {held.total()} pieces."
-        quote = f"delivers: {', '.join(trace.agents[most].deliverables)}"[: signs.QUOTE_CHARS]
-        yield Signal("single_agent_overload", claim, (first + most,), quote, 0.4)
-
-
-def merged(*lists: Iterable[str]) -> tuple[str, ...]:
-    """The lines that say something, each once, in order."""
-    return tuple(dict.fromkeys(one.strip() for told in lists for one in told if one.strip()))
 
 
 def goals_of(trace: TeamSetupRequest, answer: texts.AgreementAnswer | None) -> texts.GoalsSection:
@@ -183,9 +146,9 @@ def goals_of(trace: TeamSetupRequest, answer: texts.AgreementAnswer | None) -> t
     delivered = (one for agent in trace.agents for one in agent.deliverables)
     return texts.GoalsSection(
         told.primary_goal.strip() or trace.task.strip(),
-        merged(trace.success_criteria, told.measurable_success_criteria),
-        merged(trace.constraints, told.scope_boundaries), merged(delivered, told.deliverables),
-        merged(trace.kill_criteria, told.kill_criteria),
+        words.merged(trace.success_criteria, told.measurable_success_criteria),
+        words.merged(trace.constraints, told.scope_boundaries), words.merged(delivered, told.deliverables),
+        words.merged(trace.kill_criteria, told.kill_criteria),
     )  # fmt: skip
 
 
@@ -198,9 +161,9 @@ def roles_of(trace: TeamSetupRequest, answer: texts.AgreementAnswer | None) -> t
     for agent in trace.agents:
         given = told.get(agent.name, RoleAssignment(agent.name, "", (), ()))
         title = given.role_title.strip() or agent.description.strip() or agent.name
-        work = merged(given.responsibilities) or merged((agent.description,), agent.deliverables)
-        rights = merged(agent.decision_rights, given.decision_rights)
-        owned = merged(agent.deliverables, given.accountability_owner_for)
+        work = words.merged(given.responsibilities) or words.merged((agent.description,), agent.deliverables)
+        rights = words.merged(agent.decision_rights, given.decision_rights)
+        owned = words.merged(agent.deliverables, given.accountability_owner_for)
         roles.append(RoleAssignment(agent.name, title, work, rights, owned))
     owners = (f"{one.agent_name} answers for {', '.join(one.accountability_owner_for)}" for one in roles
         if one.accountability_owner_for)  # fmt: skip
@@ -214,8 +177,8 @@ def processes_of(trace: TeamSetupRequest, answer: texts.AgreementAnswer | None) 
     deciding = [f"{one.name}, for: {', '.join(one.decision_rights)}" for one in trace.agents if one.decision_rights]
     return texts.ProcessesSection(
         told.decision_protocol.strip() or texts.PROTOCOL,
-        merged(told.escalation_path) or ("The owner of the piece", *deciding[:3], texts.LAST_RESORT),
-        merged(trace.kill_criteria, told.abandonment_criteria or texts.ABANDON),
+        words.merged(told.escalation_path) or ("The owner of the piece", *deciding[:3], texts.LAST_RESORT),
+        words.merged(trace.kill_criteria, told.abandonment_criteria or texts.ABANDON),
         told.communication_cadence.strip() or texts.CADENCE[trace.risk_level],
         told.review_cadence.strip() or texts.REVIEW[trace.risk_level],
         told.artifact_storage.strip(),
@@ -226,11 +189,11 @@ def interactions_of(answer: texts.AgreementAnswer | None) -> texts.InteractionsS
     """An answer's terms, else terms that hold for any team."""
     told = answer.interactions if answer else texts.InteractionsSection((), "", "")
     return texts.InteractionsSection(
-        merged(told.disagreement_norms) or texts.DISAGREEMENT,
+        words.merged(told.disagreement_norms) or texts.DISAGREEMENT,
         told.feedback_format.strip() or texts.FEEDBACK,
         told.conflict_resolution.strip() or texts.CONFLICT,
-        merged(told.voice_and_turn_taking) or texts.TURNS,
-        merged(told.psychological_safety_commitments) or texts.SAFETY,
+        words.merged(told.voice_and_turn_taking) or texts.TURNS,
+        words.merged(told.psychological_safety_commitments) or texts.SAFETY,
     )
 
 
@@ -286,8 +249,11 @@ def gaps_of(case: Case[TeamSetupRequest], told: WorkingAgreement, written: bool)
     return tuple(dict.fromkeys(lacking if written else [*lacking, *(one.name for one in case.signals)]))
 
 
-def remedies(case: Case[TeamSetupRequest], gaps: Iterable[str]) -> tuple[GrpiIntervention, ...]:
-    """What each gap calls for, goals first; a kind of change once."""
+Failing = Mapping[texts.Dysfunction, tuple[str, Evidence]]
+
+
+def remedies(case: Case[TeamSetupRequest], gaps: Iterable[str], failing: Failing) -> tuple[GrpiIntervention, ...]:
+    """What each gap calls for, goals first, then each dysfunction that no term would stop; a kind of change once."""
     books = {book.failure_mode: book for book in texts.PLAYBOOKS}
     seen, chosen = signs.by_label(case.signals), dict[str, GrpiIntervention]()
     for mode in sorted(gaps, key=list(texts.ADVICE).index):
@@ -295,26 +261,40 @@ def remedies(case: Case[TeamSetupRequest], gaps: Iterable[str]) -> tuple[GrpiInt
         why = seen[mode][0].claim if mode in seen else f"The request states none: {mode.replace('_', ' ')}."
         steps, effort = " ".join(books[mode].steps), books[mode].expected_effort
         chosen.setdefault(kind, GrpiIntervention(dimension, kind, what, steps, "high", why, effort, "low"))
+    for name, (claim, _) in failing.items():
+        dimension, kind, mode = texts.STOPS[name]
+        what, steps, effort = f"Add a term that stops {name}.", " ".join(books[mode].steps), books[mode].expected_effort
+        chosen.setdefault(kind, GrpiIntervention(dimension, kind, what, steps, "medium", claim, effort, "low"))
     return tuple(chosen.values())
 
 
 def is_incomplete(case: Case[TeamSetupRequest], answers: Answers) -> bool:
     """Nothing is to be changed of a clear request with a complete agreement."""
     told = agreement_of(case.trace, answers.get("agreement"))
-    return told.profile_pattern != "complete_balanced" or bool(case.signals)
+    failing = audits.unmet(case.aside(), answers.get("rehearsal"))
+    return told.profile_pattern != "complete_balanced" or bool(case.signals or failing)
 
 
-def ask_changes(case: Case[TeamSetupRequest], answers: Answers) -> str:
+def ask_rehearsal(case: Case[Any], answers: Answers) -> str:
+    """What the agreement would stop."""
+    trace = case.trace
+    request = [trace.task, *trace.success_criteria, *trace.kill_criteria, *trace.constraints]
+    request += [line for agent in trace.agents for line in (*agent.decision_rights, *agent.deliverables)]
+    return audits.ask_rehearsal(agreement_of(trace, answers.get("agreement")), request)
+
+
+def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, with the agreement as computed."""
     told = agreement_of(case.trace, answers.get("agreement"))
-    gaps = ", ".join(gaps_of(case, told, False)) or "none"
+    failing = audits.unmet(case.aside(), answers.get("rehearsal"))
+    gaps = ", ".join([*gaps_of(case, told, False), *failing]) or "none"
     found = texts.ASK_GAPS.format(score=told.completeness_score, profile=told.profile_pattern, gaps=gaps)
     return found + texts.ASK_CHANGES
 
 
-WRITE = Pass("agreement", texts.AgreementAnswer, lambda case, answers: texts.TASK)
-WHOLE = Pass("agreement", texts.StandardAnswer, lambda case, answers: texts.ASK_STANDARD)
-ROLES = Pass("roles", texts.RolesAnswer, lambda case, answers: texts.ASK_ROLES)
+WRITE = Pass("agreement", texts.AgreementAnswer, asks(texts.TASK))
+ROLES = Pass("roles", texts.RolesAnswer, asks(texts.ASK_ROLES))
+REHEARSE = Pass("rehearsal", texts.RehearsalAnswer, ask_rehearsal)
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_incomplete)
 
 
@@ -332,14 +312,16 @@ def conclude(case: Case[TeamSetupRequest], answers: Answers) -> WorkingAgreement
     composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][told.profile_pattern]), None)
     proposed = getattr(answers.get("interventions", answer), "interventions", ())
     interventions = signs.adopted(proposed, texts.COMPOSITION, composed)
-    interventions = interventions or remedies(case, gaps_of(case, told, answer is not None))
+    failing = audits.unmet(case, answers.get("rehearsal"))
+    interventions = interventions or remedies(case, gaps_of(case, told, answer is not None), failing)
     pairs = [(one.target_dimension, one.intervention_type) for one in interventions]
     added = case.ground(proof for one in (answer, roles) if one for proof in one.evidence)
+    added = (*added, *(proof for _, proof in failing.values()))
     labels, payload = {"profile_pattern": told.profile_pattern}, {"completeness_score": told.completeness_score}
     sure = 0.3 + 0.4 * stated(trace) + (0.15 if answer else 0.0) + 0.02 * len(added)
     return msgspec.structs.replace(
-        told, role_fit_audits=fits_of(trace, roles) if forensic else (),
-        dysfunction_prevention=prevention_of(told) if forensic else None, interventions=interventions,
+        told, role_fit_audits=audits.fits_of(trace.agents, roles) if forensic else (),
+        dysfunction_prevention=audits.prevention_of(told, failing) if forensic else None, interventions=interventions,
         attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload),
         evidence=signs.each_once([*case.evidence_of_signals(), *added]), confidence=round(min(0.9, sure), 2),
@@ -352,48 +334,16 @@ def stated(trace: TeamSetupRequest) -> float:
     return (bool(trace.success_criteria) + bool(trace.kill_criteria) + 3 * sum(agents) / len(agents)) / 5
 
 
-def fits_of(trace: TeamSetupRequest, answer: texts.RolesAnswer | None) -> tuple[texts.RoleFitAudit, ...]:
-    """Each agent's fit, less what its entry does not say and what others claim too; an answer adds words."""
-    notes = {one.agent_name: one for one in answer.agents} if answer else {}
-    rights, work = shared(trace, "decision_rights"), shared(trace, "deliverables")
-    audits = []
-    for number, agent in enumerate(trace.agents):
-        unsure = [name for name, holders in rights.items() if number in holders]
-        double = [name for name, holders in work.items() if number in holders]
-        parts = (agent.description.strip(), agent.decision_rights, agent.deliverables)
-        names = ("description", "decision rights", "deliverables")
-        lacking = [name for name, held in zip(names, parts, strict=True) if not held]
-        fit = max(0.0, 1 - 0.2 * len(lacking) - 0.15 * min(2, len(unsure) + len(double)))
-        note = notes.get(agent.name, texts.RoleNote(agent.name, (), (), ""))
-        gaps = f"Not stated: {', '.join(lacking)}." if lacking else ""
-        said = f"{note.notes.strip()} {gaps}".strip()
-        unsure, double = [*unsure, *note.ambiguous_decision_rights], [*double, *note.overlapping_responsibilities]
-        audits.append(texts.RoleFitAudit(agent.name, round(fit, 4), merged(unsure), merged(double), said))
-    return tuple(audits)
-
-
-def prevention_of(told: WorkingAgreement) -> texts.DysfunctionPrevention:
-    """A term counts against the dysfunction that it answers: safety, disagreement, decision, ownership, results."""
-    roles = told.roles.role_assignments
-    terms = {
-        "absence of trust": told.interactions.psychological_safety_commitments,
-        "fear of conflict": told.interactions.disagreement_norms and told.interactions.conflict_resolution,
-        "lack of commitment": told.goals.primary_goal and told.processes.decision_protocol,
-        "avoidance of accountability": all(one.accountability_owner_for for one in roles),
-        "inattention to results": told.goals.measurable_success_criteria and told.goals.kill_criteria,
-    }
-    trust, conflict, commitment, accountability, results = (bool(term) for term in terms.values())
-    missing = ", ".join(name for name, term in terms.items() if not term)
-    note = f"No term against: {missing}." if missing else "Each dysfunction meets a term."
-    return texts.DysfunctionPrevention(trust, conflict, commitment, accountability, results, note)
-
-
 PATTERN = Pattern(
     name="grpi", number=13, friendly="GRPI Working Agreement", group="Module 2 / Team",
     summary="Writes a team's working agreement (goals, roles, processes, interactions) and finds what it leaves open.",
     framework=texts.FRAMEWORK, sources=SOURCES, trace=TeamSetupRequest, detection=WorkingAgreement,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
-    passes={"quick": (WRITE,), "standard": (WHOLE,), "forensic": (WRITE, ROLES, CHANGES)},
+    passes={
+        "quick": (Pass("agreement", texts.QuickAnswer, asks(texts.ASK_ALL)),),
+        "standard": (WRITE, CHANGES),
+        "forensic": (WRITE, ROLES, REHEARSE, CHANGES),
+    },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
     non_blank=("task",), preconditions=preconditions,
 )  # fmt: skip

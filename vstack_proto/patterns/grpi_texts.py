@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share, Step
-from vstack_proto.patterns.signs import Rule
-from vstack_proto.patterns.talk import phrase
+from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
 
 Dimension = Literal["goals", "roles", "processes", "interactions"]
 Kind = Literal[
@@ -51,12 +49,28 @@ ASK_CHANGES = """\
 Propose at most five changes of the request or the agreement, what would hurt first comes first, and none where it is \
 sound: goals before roles, roles before processes, processes before interactions. Say exactly which line to add or \
 change, in words ready to paste."""
-ASK_STANDARD = f"{TASK}\n\n{ASK_CHANGES}"
+ASK_ALL = f"{TASK}\n\n{ASK_CHANGES}"
 ASK_GAPS = "The agreement so far: completeness {score:g}, profile {profile}; gaps: {gaps}.\n\n"
 ASK_ROLES = """\
 Look at the roles of the request one agent at a time: does what it may decide reach as far as what it must deliver? \
 List, per agent, decision rights that can be read in two ways or that another agent could claim, and work that another \
 agent's description covers as well; say what will happen when the two meet. Quote the lines in evidence."""
+
+
+Dysfunction = Literal[
+    "absence of trust", "fear of conflict", "lack of commitment", "avoidance of accountability",
+    "inattention to results",
+]  # fmt: skip
+ASK_REHEARSAL = """\
+Rehearse the first day under this agreement. Beyond what the request states, it says:
+{terms}
+Lencioni names five ways in which a team stops being one: absence of trust (a doubt or error kept back), fear of \
+conflict (an objection not made, or cut off), lack of commitment (a decision that can be read in two ways), avoidance \
+of accountability (poor work that nobody calls out), inattention to results (each piece done, the aim missed). Take \
+each once, imagine the moment at which it would begin among these agents, and say whether a term stops it there, and \
+in one sentence what happens. A term holds if it binds: it says who does what, or names an event or a number that can \
+be checked; "communicate openly" stops nothing. Where none holds, give as evidence the line of the request at which it \
+would begin."""
 
 
 class AgentSpec(msgspec.Struct, frozen=True):
@@ -180,7 +194,7 @@ class AgreementAnswer(Answer, frozen=True):
     evidence: tuple[Evidence, ...]
 
 
-class StandardAnswer(AgreementAnswer, frozen=True):
+class QuickAnswer(AgreementAnswer, frozen=True):
     """The same, with what to change."""
 
     interventions: tuple[GrpiIntervention, ...]
@@ -208,6 +222,29 @@ class RolesAnswer(Answer, frozen=True):
     evidence: tuple[Evidence, ...]
 
 
+class RehearsalFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a term would stop one dysfunction, and what happens."""
+
+    dysfunction: Dysfunction
+    holds: bool
+    claim: str
+    evidence: tuple[Evidence, ...]
+
+
+class RehearsalAnswer(Answer, frozen=True):
+    """The five dysfunctions, tried on the agreement."""
+
+    dysfunctions: tuple[RehearsalFinding, ...]
+
+
+# What answers a dysfunction that no term would stop: the dimension, the kind of change, and the mode of a playbook.
+STOPS: dict[Dysfunction, tuple[Dimension, Kind, str]] = {
+    "absence of trust": ("interactions", "strengthen_interactions", "weak_disagreement_norms"),
+    "fear of conflict": ("interactions", "strengthen_interactions", "weak_disagreement_norms"),
+    "lack of commitment": ("processes", "tighten_processes", "no_abandonment_criteria"),
+    "avoidance of accountability": ("roles", "disambiguate_decision_rights", "ambiguous_decision_rights"),
+    "inattention to results": ("goals", "tighten_goals", "vague_primary_goal"),
+}
 CADENCE = {
     "low": "A short note to all when a deliverable is ready or blocked.",
     "medium": "A note to all after each deliverable, and at once when a step is blocked: done, next, unsure.",
@@ -351,44 +388,3 @@ COMPOSITION = Composition(
         "claude-agent-sdk": ("vstack.process_gain_loss",), "openai-agents-sdk": ("vstack.process_gain_loss",),
     },
 )  # fmt: skip
-
-
-def of_goal(step: Step) -> bool:
-    """Whether the line says what the team is for."""
-    return step.kind in ("task", "success criterion")
-
-
-def of_role(step: Step) -> bool:
-    """Whether the line says what an agent is for."""
-    return step.kind == "agent"
-
-
-RULES = (
-    Rule(
-        "vague_primary_goal", "Step {step}: the aim can be met by almost anything, so nobody can tell when it is met.",
-        phrase(
-            r"(?:improve|optimi[sz]e|enhance|make) (?:\w+ ){0,3}(?:better|nicer|good|great|robust|things|everything)"
-            r"|as (?:good|fast|much|well|soon) as possible|state[- ]of[- ]the[- ]art|best effort|and so on|etc"
-            r"|somehow|something (?:nice|useful|good)|do what(?:ever)? (?:it takes|is needed|seems right)"
-            r"|world[- ]class"
-        ), 0.5, of_goal,
-    ),
-    Rule(
-        "single_agent_overload", "Step {step}: {agent} may decide everything, so everything waits for it.",
-        phrase(r"(?:decides|delivers): (?:[^;\n]{0,80}, )?(?:everything|anything|all decisions"
-        r"|whatever \w+)"), 0.5, of_role,
-    ),
-    Rule(
-        "overlapping_responsibilities", "Step {step}: {agent} works wherever others do, so nothing is its own.",
-        phrase(
-            r"(?:helps?|assists?|supports?) (?:with )?(?:everything|everyone|everybody|all (?:the )?(?:others|agents)"
-            r"|where"
-            r"(?:ver)? needed)|as needed|jack of all trades|does a bit of everything|various tasks"
-        ), 0.4, of_role,
-    ),
-)  # fmt: skip
-# What makes a criterion one that can be checked: a number, or who or what judges it.
-CHECKABLE = phrase(
-    r"\w*\d[\w.,%]*|tests?|passes|no|none|zero|never|every|all|each|within|below|above|under|at (?:least|most)|equals?"
-    r"|same|signed off|approved by|reviewed by|accepts?|accepted|matches|without|half|double|twice|once|less|more|fewer"
-)
