@@ -102,8 +102,8 @@ in each pass, on the labelled runs beside this checkout that hold 10,000 charact
 system prompt, the trace and each pass's instruction; neither counts the schema of the answer, which is a parameter
 of the call. With us system prompt and trace are the prefix of all passes: in full once, and at 0.1 in each pass that
 follows, as providers charge what they read from their cache. The other side sends them in full each time: in the 2
-passes of standard mode and the 4 of forensic mode (*of 2*, *of 4*), or in as many passes as the pattern makes, which
-may be fewer (*of as many*). No pass is left out here, though one that could change nothing is not made. Cells are
+passes of standard mode and the 4 of forensic mode (*of 2*, *of 4*), or in as many passes as the pattern makes
+(*of as many*). No pass is left out here, though one that could change nothing is not made. Cells are
 medians over the runs; patterns that cannot read these runs are not in the table. The guard is the median of patterns,
 of 2 and of 4: at most 0.50 and 0.33.
 

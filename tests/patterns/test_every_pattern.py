@@ -26,8 +26,13 @@ from vstack_proto.values import Failure, ModelRequest
 from vstack_runtime.scripted import least_answer
 
 AnyPattern = Pattern[Any, Any]
-# Five in one case: trust has three registers to audit, and the contract a call for each.
 CALLS = {"quick": 1, "standard": 2, "forensic": 4}
+# The contract: most of a reading of emotions and all of a span are computed, and trust has three registers to audit.
+CALLS_OF = {
+    "danva_emotion": {"quick": 1, "standard": 2, "forensic": 3},
+    "span_of_control": {"quick": 0, "standard": 1, "forensic": 1},
+    "trust_triangle": {"quick": 1, "standard": 2, "forensic": 5},
+}
 INVENTED = "words that stand in no trace at all, zyx"
 
 
@@ -121,7 +126,7 @@ def test_a_model_that_makes_up_quotations(name: str, mode: Mode, which: str) -> 
     trace = kit.trace_of(pattern, kit.body(name, which))
     detection, asked = run(pattern, trace, mode)
     fits(pattern, detection)
-    assert len(asked) == detection["llm_calls"] <= CALLS[mode] + (name == "trust_triangle" and mode == "forensic")
+    assert len(asked) == detection["llm_calls"] <= CALLS_OF.get(name, CALLS)[mode]
     assert kit.misquotes(pattern, trace, msgspec.convert(detection, pattern.detection)) == []
     assert INVENTED not in json.dumps([item["quote"] for item in kit.proofs_of(detection)])
     # The trace goes in once, as the prefix that all passes share, and instructions repeat none of it.
@@ -129,6 +134,17 @@ def test_a_model_that_makes_up_quotations(name: str, mode: Mode, which: str) -> 
     for request in asked:
         longest = max((step.content for step in pattern.read(trace).steps), key=len, default="")
         assert len(longest) < 40 or longest not in request.instruction
+
+
+@each
+@each_mode
+def test_a_mode_makes_its_calls_and_each_asks_something_of_its_own(name: str, mode: Mode) -> None:
+    pattern = PATTERNS[name]
+    passes = tuple(msgspec.structs.replace(one, wanted=always) for one in pattern.passes[mode])
+    assert len(passes) == CALLS_OF.get(name, CALLS)[mode]
+    whole = msgspec.structs.replace(pattern, passes={mode: passes})
+    _, asked = run(whole, kit.trace_of(pattern, kit.body(name, "rich")), mode)
+    assert len({request.name for request in asked}) == len({request.instruction for request in asked}) == len(passes)
 
 
 BAD = ("I cannot help with that.", "{}", '{"unknown": 1}', "[]", "", '{"a": "cut of')

@@ -85,8 +85,9 @@ def prevention_of(told: Agreed, failing: Mapping[texts.Dysfunction, tuple[str, E
         "avoidance of accountability": all(one.accountability_owner_for for one in roles),
         "inattention to results": told.goals.measurable_success_criteria and told.goals.kill_criteria,
     }
-    held = {name: bool(term) and name not in failing for name, term in terms.items()}
+    met = (bool(term) and name not in failing for name, term in terms.items())
+    trust, conflict, commitment, accountability, results = met
     missing = ", ".join(name for name, term in terms.items() if not term)
     note = f"No term against: {missing}." if missing else "Each dysfunction meets a term."
     note += "".join(f" {name.capitalize()}: {claim}" for name, (claim, _) in failing.items())
-    return DysfunctionPrevention(*held.values(), notes=note)
+    return DysfunctionPrevention(trust, conflict, commitment, accountability, results, note)
