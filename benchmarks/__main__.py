@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import exchanges, growth, guards, loopback, offline, prompts, report
+from benchmarks import concurrency, endings, exchanges, growth, guards, loopback, offline, prompts, report
 from benchmarks.load import CONNECTIONS
 from benchmarks.rig import answer_of
 from benchmarks.workload import small
@@ -28,6 +28,9 @@ def everything(loop: str) -> int:
         "by_steps": _show("Growth with the steps of a trace", growth.table(growth.by_steps(), "steps")),
         "offline": _show("An offline analysis, pattern by pattern", offline.table()),
         "prompts": _show("What a model is sent", prompts.table()),
+        "concurrency": _show("Many analyses at once", list(concurrency.table())),
+        "clients": _show("Through the real client", list(concurrency.client_table())),
+        "endings": _show("What is cut short", list(endings.table())),
     }
     found = guards.verdicts()
     tables["guards"] = _show("Guards", guards.table(found))

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import exchanges, growth, loopback, offline, prompts
+from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN
 
 # The least share of a bare server's rate; that one gives a shorter answer, with two header fields.
@@ -91,7 +91,14 @@ def _shares() -> prompts.Shares:
     return prompts.shares(_EVERY)
 
 
-_GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (_exchange, _loopback, _growth, _offline, _prompts)
+def _concurrency(effort: int) -> Iterator[Verdict]:
+    for name, measured, most in concurrency.limits(effort):
+        yield Verdict(name, measured, most, least=False)
+
+
+_GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (
+    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency),
+)
 
 
 def verdicts() -> list[Verdict]:

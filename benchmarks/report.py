@@ -108,6 +108,30 @@ medians over the runs; patterns that cannot read these runs are not in the table
 of 2 and of 4: at most 0.50 and 0.33.
 
 {prompts}
+
+## Many analyses at once
+
+So many quick analyses (`aar`, eight steps) at once, each of another trace and on a connection of its own, that all wait
+for a model in the process of the service, which answers after a second. Service and callers have two cores between
+them. *kB in flight*: memory at the peak beyond what the idle service had, for each request, without its body. *CPU*: of
+the service, for an analysis.
+
+{concurrency}
+
+Through the real client (Anthropic's, with the guards around it) and a fake service over loopback: CPU of the service
+for an analysis, 200 at once, beside that of the same call made bare in a process of its own, in turn. Callers keep
+their connections, as clients keep theirs to the fake service. Both processes have their garbage collector pass over
+what they had loaded at the start. The guard is asyncio's ratio, at most 1.5.
+
+{clients}
+
+## What is cut short
+
+Analyses whose model never answers, with a second for each. *Late*: how long after its deadline an answer is read.
+*Upstream open*: for how long after the last answer, or after all callers have left, the service still held a socket to
+the model service. Guards: at most 100 ms late, and upstream calls closed within a second, with one request under way.
+
+{endings}
 """
 
 

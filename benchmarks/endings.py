@@ -1,0 +1,98 @@
+"""How soon a request ends that is cut short: the answer after its deadline, and the upstream call after its caller."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.callers import Caller, connected, requests
+from benchmarks.processes import RUNTIMES, fake_service, service
+
+# Callers at once, and how long each request may take.
+AT_ONCE = (1, 100)
+DEADLINE = 1.0
+MAX_LATE = 0.1
+MAX_OPEN = 1.0
+
+
+class Endings(NamedTuple):
+    """What requests came to that no model answers; all in seconds.
+
+    Attributes:
+        late: By how much answers came after their deadline, in order.
+        closed: How long after the last of them an upstream socket was still open.
+        left: The same, after callers who left.
+        failures: Answers other than 504.
+    """
+
+    late: list[float]
+    closed: float
+    left: float
+    failures: int
+
+
+def _sockets(pid: int) -> int:
+    found = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found += os.readlink(entry).startswith("socket:")
+        except OSError:
+            continue  # closed meanwhile
+    return found
+
+
+async def _until(pid: int, sockets: int) -> float:
+    """Wait until a process holds no more sockets than these; how long that took."""
+    began = time.perf_counter()
+    while _sockets(pid) > sockets:  # noqa: ASYNC110 - another process holds them
+        await asyncio.sleep(0.002)
+    return time.perf_counter() - began
+
+
+async def _measure(port: int, pid: int, number: int) -> Endings:
+    # What is made on first use does not count.
+    await _late(port, pid, 1, 0)
+    before = _sockets(pid)
+    late, failures, closed = await _late(port, pid, number, 1_000)
+    callers = [await connected(port) for _ in range(number)]
+    for caller, request in zip(callers, requests(number, 5_000, last=True), strict=True):
+        caller.ask(request)
+    while _sockets(pid) < before + 2 * number:  # noqa: ASYNC110 - likewise
+        await asyncio.sleep(0.002)
+    for caller in callers:
+        caller.transport.abort()
+    return Endings(sorted(late), closed, await _until(pid, before), failures)
+
+
+async def _late(port: int, pid: int, number: int, start: int) -> tuple[list[float], int, float]:
+    before = _sockets(pid)
+    callers: list[Caller] = [await connected(port) for _ in range(number)]
+    asked = requests(number, start, last=True)
+    waits = await asyncio.gather(*(caller.ask(one) for caller, one in zip(callers, asked, strict=True)))
+    closed = await _until(pid, before)
+    failures = sum(caller.status != b"504" for caller in callers)
+    for caller in callers:
+        caller.transport.close()
+    return [wait - DEADLINE for wait in waits], failures, closed
+
+
+def measure(runtime: str, number: int) -> Endings:
+    """So many requests at once whose deadline passes, and as many whose callers leave."""
+    with fake_service(1_000.0) as url, service(runtime, upstream=url, timeout=DEADLINE) as (port, pid):
+        return asyncio.run(_measure(port, pid, number))
+
+
+def table() -> Iterator[str]:
+    """The rows, one after the other as they are measured."""
+    yield "| runtime | at once | late, median ms | late, most ms | upstream open after, ms | after callers left, ms |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for runtime in RUNTIMES:
+        for number in AT_ONCE:
+            found = measure(runtime, number)
+            assert not found.failures, found
+            times = (found.late[number // 2], found.late[-1], found.closed, found.left)
+            yield f"| {runtime} | {number} | {' | '.join(f'{one * 1e3:.0f}' for one in times)} |"
