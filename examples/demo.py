@@ -95,6 +95,8 @@ def running_server(log: IO[bytes], *, asks: bool) -> Iterator[tuple[subprocess.P
     # No setting of the person who looks at this reaches the server, and a key in the environment is no wish to pay.
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("VSTACK_", "SENTRY_"))}
     bare |= {"VSTACK_LLM": "auto" if asks else "offline", "VSTACK_DRAIN_DELAY": "0"}
+    # What is shown here is nothing to remember.
+    bare |= {"VSTACK_LEARNINGS": "off", "VSTACK_TELEMETRY": "off"}
     try:
         server = subprocess.Popen([program, "serve", "--port", "0"], env=bare, stdout=log, stderr=log)
     except OSError as error:

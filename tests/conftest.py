@@ -31,11 +31,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting and no key of the person who runs the tests reaches them: none may call a paid service."""
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting and no key of the person who runs the tests reaches them: none may call a paid service, and what a
+    service remembers goes into no home of anybody's."""
     for name in list(os.environ):
         if name in PROVIDERS or (name.startswith("VSTACK_") and name != REQUIRE_SERVICES):
             monkeypatch.delenv(name)
+    home = str(tmp_path_factory.getbasetemp() / "home")
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("VSTACK_HOME", f"{home}/.vstack")
 
 
 @pytest.fixture(scope="session")

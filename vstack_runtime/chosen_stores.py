@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import structlog
@@ -17,9 +17,11 @@ from vstack_runtime.backends import (
     RateLimiter,
     StoreAway,
 )
+from vstack_runtime.home.memory import MemoryLearnings, MemoryTelemetry
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.settings import Settings, SettingsError
 from vstack_runtime.store_settings import is_redis
+from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink
 
 _log = structlog.get_logger("vstack")
 
@@ -112,6 +114,39 @@ def choose_flights(settings: Settings) -> FlightStore | None:
         return RedisFlights(settings.cache)
 
     return _made("VSTACK_CACHE", made)
+
+
+def choose_learnings(settings: Settings, patterns: Iterable[str]) -> LearningStore | None:
+    """The store of ``VSTACK_LEARNINGS``; None where it is off, or there is no home to keep them in."""
+    if settings.home.learnings == "memory":
+        return MemoryLearnings()
+    if settings.home.learnings == "home" and settings.home.path:
+        from vstack_runtime.home.opening import open_learnings
+
+        return open_learnings(settings.home, patterns)
+    return None
+
+
+def choose_baselines(settings: Settings, patterns: Iterable[str], learnings: object) -> BaselineStore | None:
+    """Where baselines are kept: with the learnings if those are on the disk, else alone; None without a home."""
+    if isinstance(learnings, BaselineStore):
+        return learnings
+    if not settings.home.path:
+        return None
+    from vstack_runtime.home.opening import open_learnings
+
+    return open_learnings(settings.home, patterns)
+
+
+def choose_telemetry(settings: Settings) -> TelemetrySink | None:
+    """The sink of ``VSTACK_TELEMETRY``; None where it is off, or there is no home to keep it in."""
+    if settings.home.telemetry == "memory":
+        return MemoryTelemetry()
+    if settings.home.telemetry == "home" and settings.home.path:
+        from vstack_runtime.home.opening import open_telemetry
+
+        return open_telemetry(settings.home)
+    return None
 
 
 def _made(name: str, make: Callable[[], S]) -> S:

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import structlog
@@ -29,7 +29,16 @@ from vstack_runtime.backends import (
     Provider,
     RateLimiter,
 )
-from vstack_runtime.chosen_stores import choose_cache, choose_flights, choose_limiter, described, watched
+from vstack_runtime.chosen_stores import (
+    choose_baselines,
+    choose_cache,
+    choose_flights,
+    choose_learnings,
+    choose_limiter,
+    choose_telemetry,
+    described,
+    watched,
+)
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
@@ -68,6 +77,16 @@ def installed_routes() -> tuple[Contribute, ...]:
 def version() -> str:
     """The version of the installed distribution."""
     return importlib.metadata.version("vstack")
+
+
+async def _close(one: Any) -> None:
+    """Close a store or a provider, if it can be; one that fails must not keep the others from it."""
+    close = getattr(one, "aclose", None)
+    try:
+        if close is not None:
+            await close()
+    except Exception:
+        _log.warning("something could not be closed", what=type(one).__name__, exc_info=True)
 
 
 class Engine:
@@ -124,7 +143,7 @@ class Engine:
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
         self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
-        self._choose_stores(settings)
+        self._choose_stores(settings, [pattern.name for pattern in chosen])
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
         self.provider: Provider | None = provider or self._chosen
@@ -138,9 +157,9 @@ class Engine:
         self.status: Status = "warming"
         self.wall = wall
 
-    def _choose_stores(self, settings: Settings) -> None:
+    def _choose_stores(self, settings: Settings, names: Iterable[str]) -> None:
         """Whatever was not given, as the settings choose it."""
-        given = (self.limiter, self.cache, self.flights)
+        given = (self.limiter, self.cache, self.flights, self.learnings, self.telemetry, self.baselines)
         if self.flights is None and self.cache is None:
             self.flights = choose_flights(settings)
         if self.limiter is None:
@@ -149,7 +168,15 @@ class Engine:
             self.cache = choose_cache(settings)
         self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
         self.penalties = MemoryLimiter(settings.auth_failures)
-        self._stores = [one for one in (self.limiter, self.cache, self.flights) if one is not None and one not in given]
+        if self.learnings is None:
+            self.learnings = choose_learnings(settings, names)
+        if self.baselines is None:
+            self.baselines = choose_baselines(settings, names, self.learnings)
+        if self.telemetry is None:
+            self.telemetry = choose_telemetry(settings)
+        mine = (self.limiter, self.cache, self.flights, self.learnings, self.telemetry, self.baselines)
+        # Learnings and baselines may be one store; it is closed once.
+        self._stores = list({id(one): one for one in mine if one is not None and one not in given}.values())
 
     def _taped(self, tapes: TapeRecorder | None) -> TapeRecorder | None:
         """What keeps tapes of the service, if anything does."""
@@ -208,9 +235,10 @@ class Engine:
     async def aclose(self) -> None:
         """Close what this engine has opened, stores and the model service that the settings chose; end the tapes."""
         with anyio.CancelScope(shield=True):
-            for one in (*self._stores, self._chosen):
-                if (close := getattr(one, "aclose", None)) is not None:
-                    await close()
+            async with anyio.create_task_group() as tasks:
+                # All at once: each may take two seconds for what is not kept yet.
+                for one in (*self._stores, self._chosen):
+                    tasks.start_soon(_close, one)
             if self.tapes is not None:
                 await anyio.to_thread.run_sync(self.tapes.close)
 
@@ -242,6 +270,8 @@ class Engine:
             "provider": self._provider_check(),
             "cache": described(self.cache),
             "quota": described(self.limiter),
+            "learnings": described(self.learnings),
+            "telemetry": described(self.telemetry),
             "patterns": str(len(self.service.catalogue)),
         }
         if self.settings.require_auth and not len(self.keys()):

@@ -18,6 +18,7 @@ from vstack_proto.hosts import parse_hosts
 from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
 from vstack_runtime import setting_values as values
+from vstack_runtime.home_settings import HomeSettings, read_home
 from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
 from vstack_runtime.tape_settings import TapeSettings, read_tapes
@@ -27,9 +28,6 @@ V = TypeVar("V")
 # Some 10,000 keys; a larger file was named by mistake.
 MAX_KEYS_FILE_BYTES = 1_048_576
 MAX_SHOWN_CHARS = 100
-
-# Settings of the service that come with later versions: named here so that nobody takes them for misspelt.
-NOT_READ_YET = frozenset({"VSTACK_HOME"})
 
 # Of a URL all between its scheme and its host; of what is no URL all before an '@'.
 _PASSWORD = re.compile(r"(?:(?<=://)|^(?!\w[\w+.-]*://))\S*@")
@@ -165,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "json"
     tapes: TapeSettings = TapeSettings()
+    home: HomeSettings = HomeSettings()
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -212,6 +211,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_level=read.choice("VSTACK_LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
             log_format=read.choice("VSTACK_LOG_FORMAT", "json", "console"),
             tapes=read_tapes(read),
+            home=read_home(read),
             # Last, when it is known which variables are read at all.
             warnings=read.finish(),
         )
@@ -251,9 +251,6 @@ class _Reader:
         """All warnings, with those about variables that nobody has read."""
         for name in sorted(self._env):
             if not name.startswith("VSTACK_") or name in self._known or _SERVICE_LINK.fullmatch(name):
-                continue
-            if name in NOT_READ_YET:
-                self.warnings.append(f"{name} was ignored: this version does not read it")
                 continue
             close = difflib.get_close_matches(name, sorted(self._known), 1, 0.8)
             hint = f"; did you mean {close[0]}?" if close else ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +31,11 @@ SCRIPT = Path(sys.executable).with_name("vstack-api")
 
 # A loaded machine may be slow; whoever waits this long waits for nothing.
 PATIENCE = 20.0
+
+# Where servers remember what nobody asks them about; each has a home of its own.
+HOMES = tempfile.mkdtemp(prefix="vstack-homes-")
+_NUMBERS = itertools.count()
+atexit.register(shutil.rmtree, HOMES, ignore_errors=True)
 
 Body = bytes | Iterable[bytes] | None
 
@@ -116,7 +125,12 @@ class Server:
         self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._process = subprocess.Popen(
             argv,
-            env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "default::ResourceWarning", **env},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONWARNINGS": "default::ResourceWarning",
+                "VSTACK_HOME": f"{HOMES}/{next(_NUMBERS)}",
+                **env,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

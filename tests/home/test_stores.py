@@ -1,9 +1,10 @@
-"""The stores in memory pass the kit that every store passes, and the kit finds what is wrong with one."""
+"""The stores in memory and in SQLite pass the kit that every store passes; the kit finds what is wrong with one."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from vstack_proto.learning import LearningQuery, LearningRecord, OutcomeReport, 
 from vstack_proto.telemetry import TelemetryEvent
 from vstack_runtime.conformance import ConformanceError, stores
 from vstack_runtime.conformance.stores import BACKENDS, Backend, Open, StoreScenario
-from vstack_runtime.home import MemoryLearnings, MemoryTelemetry
+from vstack_runtime.home import MemoryLearnings, MemoryTelemetry, SqliteLearnings, SqliteTelemetry
+from vstack_runtime.home.database import check
 
 
 def opener(make: Callable[[], Any]) -> Open:
@@ -36,6 +38,34 @@ def test_learnings_in_memory_conform(scenario: StoreScenario, backend: Backend) 
 @pytest.mark.parametrize("scenario", stores.telemetry_scenarios(), ids=str)
 def test_telemetry_in_memory_conforms(scenario: StoreScenario, backend: Backend) -> None:
     stores.check(opener(MemoryTelemetry), scenario, backend)
+
+
+def on_disk(make: Callable[[Path], Any], root: Path) -> Open:
+    """Opens the files under a folder."""
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Any]:
+        store = make(root)
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    return opened
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("scenario", stores.learning_scenarios(), ids=str)
+def test_learnings_in_sqlite_conform(scenario: StoreScenario, backend: Backend, tmp_path: Path) -> None:
+    stores.check(on_disk(SqliteLearnings, tmp_path / "home"), scenario, backend)
+    assert check(tmp_path / "home" / "home.db") == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("scenario", stores.telemetry_scenarios(), ids=str)
+def test_telemetry_in_sqlite_conforms(scenario: StoreScenario, backend: Backend, tmp_path: Path) -> None:
+    stores.check(on_disk(SqliteTelemetry, tmp_path / "home"), scenario, backend)
+    assert check(tmp_path / "home" / "telemetry.db") == []
 
 
 # Stores with one fault each, and the scenario that finds it.

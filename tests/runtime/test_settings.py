@@ -259,7 +259,6 @@ def test_what_looks_like_a_mistake_is_a_warning(path: Path) -> None:
         ("VSTACK_API_RATELIMIT", "there is no such setting; did you mean VSTACK_API_RATE_LIMIT?"),
         ("VSTACK_API_KEY", "there is no such setting; did you mean VSTACK_API_KEYS?"),
         ("VSTACK_COLOUR", "there is no such setting"),
-        ("VSTACK_HOME", "this version does not read it"),
     ],
 )
 def test_an_unknown_variable_is_a_warning(name: str, line: str) -> None:

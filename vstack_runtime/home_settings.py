@@ -1,0 +1,108 @@
+"""The settings of what a service remembers: where, and for how long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from vstack_runtime.setting_values import size
+
+DEFAULT_HOME = "~/.vstack"
+STORES = ("home", "memory", "off")
+
+
+class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where learnings, telemetry and baselines are kept.
+
+    Attributes:
+        path: The home, absolute; empty for none: what a program makes without saying one keeps nothing on the disk.
+        learnings, telemetry: ``home``, ``memory`` (gone with the process) or ``off``.
+        learnings_max_age_days, telemetry_max_age_days: What is older is forgotten; None for nothing.
+        learnings_max_bytes, telemetry_max_bytes: Past it the oldest are forgotten; None for nothing.
+    """
+
+    path: str = ""
+    learnings: str = "home"
+    telemetry: str = "home"
+    learnings_max_age_days: float | None = None
+    learnings_max_bytes: int | None = 1 << 30
+    telemetry_max_age_days: float | None = 90.0
+    telemetry_max_bytes: int | None = 256 << 20
+
+
+class Reader(Protocol):
+    """What reads variables."""
+
+    warnings: list[str]
+
+    def get(self, name: str) -> str | None:
+        """The variable, if it is set."""
+        ...
+
+    def parsed(self, name: str, parse: Callable[[str], Any], default: Any) -> Any:
+        """The variable as ``parse`` reads it."""
+        ...
+
+    def choice(self, name: str, *choices: str) -> str:
+        """One of some words; the first where none is set."""
+        ...
+
+
+def read_home(read: Reader) -> HomeSettings:
+    """The settings of the home.
+
+    Args:
+        read: The variables.
+
+    Raises:
+        SettingsError: A variable is malformed.
+    """
+    default = HomeSettings()
+    path = read.parsed("VSTACK_HOME", home_path, None)
+    if path is None:
+        path = os.path.expanduser(DEFAULT_HOME)
+        if path.startswith("~"):
+            # A container may have no home directory; a folder called ~ would be a surprise.
+            read.warnings.append("there is no home directory: VSTACK_HOME says where learnings and telemetry are kept")
+            path = ""
+    return HomeSettings(
+        path=path,
+        learnings=read.choice("VSTACK_LEARNINGS", *STORES),
+        telemetry=read.choice("VSTACK_TELEMETRY", *STORES),
+        learnings_max_age_days=read.parsed("VSTACK_LEARNINGS_MAX_AGE_DAYS", _days, default.learnings_max_age_days),
+        learnings_max_bytes=read.parsed("VSTACK_LEARNINGS_MAX_BYTES", _most, default.learnings_max_bytes),
+        telemetry_max_age_days=read.parsed("VSTACK_TELEMETRY_MAX_AGE_DAYS", _days, default.telemetry_max_age_days),
+        telemetry_max_bytes=read.parsed("VSTACK_TELEMETRY_MAX_BYTES", _most, default.telemetry_max_bytes),
+    )
+
+
+def home_path(text: str) -> str:
+    """The path of a folder, which need not be there yet."""
+    path = os.path.abspath(os.path.expanduser(text))
+    if "\0" in text or (os.path.exists(path) and not os.path.isdir(path)):
+        raise ValueError("the path of a folder, which is made where it is missing")
+    return path
+
+
+def _days(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0.0 < days <= 100_000:
+        raise ValueError("a number of days above 0, such as 90, or none")
+    return days
+
+
+def _most(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return size(text)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or none") from None
