@@ -6,11 +6,11 @@ import base64
 import datetime as dt
 import functools
 import hashlib
-import re
 from typing import Any
 
 import msgspec
 
+from vstack_proto.analysis.injection import addresses_a_model
 from vstack_proto.analysis.prompts import answer_schema, of_pattern, shared_prompt
 from vstack_proto.events import ModelAnswered, ModelFailed
 from vstack_proto.patterns.common import Case, Detection, Mode, Pattern, Reading, Signal
@@ -18,14 +18,6 @@ from vstack_proto.values import Failure, ModelRequest, Usage
 
 OFFLINE = "offline"
 """The model name that stands for the signals alone."""
-
-# Words that address a model instead of describing a run. Seeing them changes no diagnosis; the detection says so.
-INJECTION = re.compile(
-    r"^\s*system\s*:|<system>|<instructions>|\b(?:ignore|disregard)\s+(?:all\s+)?(?:previous|prior|above)\s+"
-    r"(?:instructions|prompts?)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-_INJECTION_HINTS = ("system", "instruction", "prompt")
 
 
 class AnalysisState(msgspec.Struct, kw_only=True):
@@ -198,12 +190,7 @@ def run_id(request_id: str, wall: float) -> str:
 def injected(case: Case[Any]) -> bool:
     """Whether the trace holds words that address a model instead of describing a run."""
     texts = [value for _, value in case.reading.facts]
-    texts += [step.content for step in case.reading.steps]
-    for text in texts:
-        folded = text.lower()
-        if any(hint in folded for hint in _INJECTION_HINTS) and INJECTION.search(text):
-            return True
-    return False
+    return addresses_a_model("\n".join([*texts, *(step.content for step in case.reading.steps)]))
 
 
 def unfenced(text: str) -> str:
