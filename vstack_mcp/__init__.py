@@ -1,1 +1,1 @@
-"""vstack over the Model Context Protocol: a session machine without I/O, and the transports that carry it."""
+"""vstack over the Model Context Protocol: a session as a pure machine, and the transports that carry it."""

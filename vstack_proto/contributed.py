@@ -64,11 +64,14 @@ class Contribution(Protocol):
 
     surface: str
 
-    def check(self, fields: Mapping[str, str]) -> None:
+    def check(self, fields: Mapping[str, str]) -> bytes:
         """Refuse what the head alone shows to be wrong.
 
         Args:
             fields: Header fields by lower-case name, without what proves who calls.
+
+        Returns:
+            As much of a context as the head shows; empty for none.
 
         Raises:
             RemoteProtocolError: The refusal.
@@ -92,7 +95,7 @@ class Contribution(Protocol):
         ...
 
     def refusal(self, context: bytes, refused: RemoteProtocolError, request_id: str) -> Refusal:
-        """A refusal in the contribution's form; ``context`` is empty where the body was not opened."""
+        """A refusal in the contribution's form; before the body is opened, ``context`` is what ``check`` gave."""
         ...
 
     def part(self, body: bytes) -> bytes:

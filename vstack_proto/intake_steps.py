@@ -108,7 +108,7 @@ class IntakeSteps(LearningSteps):
         state.route, state.endpoint, state.pattern = route.path, route.endpoint, match.name
         if route.contribution is not None:
             state.surface = route.contribution.surface
-            route.contribution.check(state.fields)
+            state.context = route.contribution.check(state.fields)
         if route.public:
             return (ArmDeadline(state.last_moment), *self._serve())
         if policy.require_auth or event.credential is not None:

@@ -49,9 +49,10 @@ class Shout:
 
     surface = "mcp"
 
-    def check(self, fields: Mapping[str, str]) -> None:
+    def check(self, fields: Mapping[str, str]) -> bytes:
         if "x-whisper" in fields:
             raise RemoteProtocolError(403, "forbidden", "nobody whispers here")
+        return fields.get("x-context", "").encode()
 
     def open(self, fields: Mapping[str, str], body: bytes) -> Direct | Asked:
         order, _, rest = body.partition(b"\n")
@@ -122,6 +123,11 @@ def test_refusals_before_and_at_the_body_are_in_its_form(
     assert asked.status == status
     assert asked.answer.body == f"{code} {asked.headers['x-request-id']}".upper().encode()
     assert (asked.record.code, asked.record.surface) == (code, "mcp")
+
+
+def test_what_the_head_shows_of_the_context_serves_refusals_before_the_body() -> None:
+    asked = ask(OPEN, head(("x-context", "known")), b"mumble")
+    assert (asked.status, asked.record.code) == (200, "invalid_request")
 
 
 def test_key_and_quota_stand_in_front_of_it() -> None:
