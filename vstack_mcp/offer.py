@@ -128,7 +128,9 @@ class Offer:
 
     def _call(self, params: Params, context: Context) -> Done | Call:
         name = text_of(params, "name")
-        raw = params.get("arguments", msgspec.Raw(b"{}"))
+        raw = params.get("arguments", _NOTHING)
+        if bytes(raw) == b"null":
+            raw = _NOTHING  # there are clients that say so what they leave out
         local = self._tools.get(name)
         if local is not None:
             outcome = local.run(member(raw, dict[str, Any], "params.arguments", "an object"), context)
@@ -136,7 +138,7 @@ class Offer:
         pattern = name.removeprefix(tools.PREFIX)
         if not name.startswith(tools.PREFIX) or pattern not in self.catalogue.patterns:
             raise ProtocolFault(INVALID_PARAMS, f"there is no tool {name[:100]!r}; tools/list tells which there are")
-        arguments = bytes(raw).strip()
+        arguments = bytes(raw)
         if not arguments.startswith(b"{"):
             raise ProtocolFault(INVALID_PARAMS, "params.arguments must be an object")
         return Call(pattern, arguments)
@@ -177,6 +179,9 @@ class Offer:
                 raise ProtocolFault(INVALID_PARAMS, f"there is no resource template {ref.uri[:100]!r}")
             words = tuple(self.catalogue.patterns) if asked.name == "name" else words
         return completion.completed(words, asked.value)
+
+
+_NOTHING = msgspec.Raw(b"{}")
 
 
 class _PromptRef(msgspec.Struct, tag="ref/prompt"):

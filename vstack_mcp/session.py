@@ -16,7 +16,7 @@ from vstack_mcp.context import Context
 from vstack_mcp.messages import Id, Malformed, Notification, Request, decode, error, result
 from vstack_mcp.methods import OFFERED, check_served, opened
 from vstack_mcp.opening import About, completed
-from vstack_mcp.revisions import INVALID_PARAMS, INVALID_REQUEST, ProtocolFault
+from vstack_mcp.revisions import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, ProtocolFault
 
 # A line may hold what a body may, and the frame around it.
 FRAME_BYTES = 65_536
@@ -91,11 +91,17 @@ class AwaitGrace(Command, frozen=True, gc=False, tag=True):
     """The peer writes no more but may still read: tell by ``GraceEnded`` when ``GRACE_SECONDS`` are over."""
 
 
+class Report(Command, frozen=True, gc=False, tag=True):
+    """Log that something of ours broke over a request."""
+
+    fault: str
+
+
 class Finish(Command, frozen=True, gc=False, tag=True):
     """Write what is still to be written, and exit."""
 
 
-AnyCommand = SendLine | LoadOffer | BeginCall | CancelCall | AwaitGrace | Finish
+AnyCommand = SendLine | LoadOffer | BeginCall | CancelCall | AwaitGrace | Report | Finish
 Commands = tuple[AnyCommand, ...]
 
 
@@ -162,8 +168,9 @@ class Session:
             return (Finish(),) if self.idle else (AwaitGrace(),)
         if isinstance(event, GraceEnded):
             return self._given_up()
+        waited = not self.idle
         told = self._told(event) if isinstance(event, CallTold) else self._resumed()
-        return (*told, Finish()) if self._ended and self.idle else told
+        return (*told, Finish()) if self._ended and waited and self.idle else told
 
     def _resumed(self) -> Commands:
         waiting = list(self._waiting.values())
@@ -260,6 +267,10 @@ class Session:
             frames = self.offer.respond(request, context).frames(context, self._about)
         except ProtocolFault as fault:
             return (SendLine(error(request.id, fault)),)
+        except Exception as crash:
+            # A tool of somebody's own, or a bug of ours: the session goes on.
+            told = ProtocolFault(INTERNAL_ERROR, "a fault of the service; it has been logged")
+            return SendLine(error(request.id, told)), Report(f"{request.method}: {type(crash).__name__}: {crash}")
         if frames is not None:
             return tuple(SendLine(one) for one in frames)
         self._last_call += 1

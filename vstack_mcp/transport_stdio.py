@@ -24,11 +24,11 @@ from vstack_mcp.session import (
     BytesReceived,
     CallTold,
     CancelCall,
-    Finish,
     GraceEnded,
     InputEnded,
     LoadOffer,
     OfferLoaded,
+    Report,
     SendLine,
     Session,
 )
@@ -208,11 +208,18 @@ class Stdio:
                 threading.Thread(target=self._fetch, daemon=True).start()
             elif isinstance(command, AwaitGrace):
                 _after(GRACE_SECONDS, lambda: self._tell(GraceEnded()))
-            elif isinstance(command, Finish):
+            elif isinstance(command, Report):
+                self._report(command)
+            else:
                 self._finished = True
                 _after(FLUSH_SECONDS, lambda: os._exit(0))
                 if self._done is not None:
                     self._done.set()
+
+    def _report(self, command: Report) -> None:
+        import structlog
+
+        structlog.get_logger("vstack").error("a request could not be answered", fault=command.fault)
 
     # With an event loop.
 

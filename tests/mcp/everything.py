@@ -99,6 +99,8 @@ def needs_sampling(given: dict[str, Any], context: Context) -> Outcome:
 
 
 def adds(given: dict[str, Any], context: Context) -> Outcome:
+    if not (isinstance(given.get("a"), int) and isinstance(given.get("b"), int)):
+        return Outcome({"content": [text("a and b must be integers")], "isError": True})
     total = {"sum": given["a"] + given["b"]}
     return Outcome({"content": [text(json.dumps(total))], "structuredContent": total})
 

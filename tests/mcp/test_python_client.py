@@ -16,8 +16,8 @@ import pytest
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.e2e.serving import ALICE, Server, canonical_trace, command
+from tests.fakes.model_service import Act, FakeServer, serving
 from tests.mcp.frames import Conversation
-from tests.providers.fake_server import Act, FakeServer, serving
 from tests.providers.kit import KEY
 from vstack_mcp.revisions import INVALID_PARAMS, LATEST_LEGACY, MODERN, RESOURCE_NOT_FOUND
 
