@@ -7,8 +7,9 @@ too coarse for an exact window.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import anyio
@@ -26,6 +27,7 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
+from vstack_runtime.listening import listen, port_of
 from vstack_runtime.performer import Performer
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
@@ -203,7 +205,9 @@ class AsyncioServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
+async def serve(
+    engine: Engine, host: str, port: int, stopping: Stopping, sockets: Sequence[socket.socket] | None = None
+) -> None:
     """Serve until ``stopping`` says otherwise, then drain. Cancelling it ends it without patience.
 
     Args:
@@ -211,20 +215,22 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         stopping: When to stop, and whom to tell that the service listens.
+        sockets: Where to listen, in the place of host and port; they are closed at the end.
 
     Raises:
         OSError: The address cannot be listened at.
     """
     server = AsyncioServer(engine)
-    listener = await server.loop.create_server(server.line, host, port, backlog=BACKLOG)
+    sockets = listen(host, port) if sockets is None else sockets
+    listeners = [await server.loop.create_server(server.line, sock=sock, backlog=BACKLOG) for sock in sockets]
     reloading = server.loop.create_task(_reload_keys(engine))
     try:
         engine.ready()
-        stopping.listening(listener.sockets[0].getsockname()[1])
+        stopping.listening(port_of(sockets))
         await stopping.wait()
-        await _drain(server, listener, stopping)
+        await _drain(server, listeners, stopping)
     finally:
-        listener.close()
+        _close(listeners)
         with anyio.CancelScope(shield=True):
             reloading.cancel()
             await asyncio.gather(reloading, return_exceptions=True)
@@ -232,12 +238,17 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
             server.performer.flush()
 
 
-async def _drain(server: AsyncioServer, listener: asyncio.Server, stopping: Stopping) -> None:
+def _close(listeners: Sequence[asyncio.Server]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+async def _drain(server: AsyncioServer, listeners: Sequence[asyncio.Server], stopping: Stopping) -> None:
     settings, clock = server.engine.settings, time.monotonic
     server.engine.drain()
     server.tell_all(ShutdownAsked(at=clock()))
     await stopping.pause(settings.drain_delay)
-    listener.close()
+    _close(listeners)
     server.tell_all(ListenersClosed(at=clock()))
     if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
         server.tell_all(ShutdownAsked(at=clock(), now=True))

@@ -64,19 +64,23 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen at [VSTACK_API_HOST, else 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port [VSTACK_API_PORT, else 8000].")] = None,
     runtime: Annotated[Literal["hypercorn", "asyncio", "trio"], typer.Option(help="What carries it.")] = "hypercorn",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"] | None,
         typer.Option(help="Least level that is logged [VSTACK_LOG_LEVEL, else info]."),
     ] = None,
 ) -> None:
     """Serve over HTTP until SIGTERM. Settings come from VSTACK_* variables; flags win."""
-    from vstack_runtime.serving import serve as run
-    from vstack_runtime.settings import Settings
+    from vstack_runtime.early import stop_early
 
     flags = {"VSTACK_API_HOST": host, "VSTACK_API_PORT": port, "VSTACK_LOG_LEVEL": log_level}
     given = {name: str(value) for name, value in flags.items() if value is not None}
-    raise typer.Exit(run(Settings.from_env({**os.environ, **given}), runtime=runtime, workers=workers))
+    env = {**os.environ, **given}
+    with stop_early():
+        from vstack_runtime.serving import serve as run
+        from vstack_runtime.settings import Settings
+
+        raise typer.Exit(run(Settings.from_env(env), runtime=runtime, workers=workers, env=env))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 import anyio
 import hypercorn.asyncio
@@ -19,15 +20,16 @@ from vstack_runtime.asgi import App
 from vstack_runtime.asyncio_server import AsyncioServer
 from vstack_runtime.engine import Engine
 from vstack_runtime.hypercorn_connection import close_idle, install
+from vstack_runtime.listening import listen, port_of
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
-def configuration(engine: Engine, listener: socket.socket) -> hypercorn.config.Config:
-    """Hypercorn's configuration: our limits in its words. The listener becomes hypercorn's, which closes it."""
+def configuration(engine: Engine, listeners: Sequence[socket.socket]) -> hypercorn.config.Config:
+    """Hypercorn's configuration: our limits in its words. The listeners become hypercorn's, which closes them."""
     limits, wire = engine.settings.limits, WireLimits()
     config = hypercorn.config.Config()
-    # Given away: closed a second time, here, its number may be another file's by then.
-    config.bind = [f"fd://{listener.detach()}"]
+    # Given away: closed a second time, here, a number may be another file's by then.
+    config.bind = [f"fd://{listener.detach()}" for listener in listeners]
     config.backlog = BACKLOG  # it listens anew, else for 100
     # Dates and names come from the exchange, so that answers are the same on every driver.
     config.include_date_header = False
@@ -43,7 +45,9 @@ def configuration(engine: Engine, listener: socket.socket) -> hypercorn.config.C
     return config
 
 
-async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
+async def serve(
+    engine: Engine, host: str, port: int, stopping: Stopping, sockets: Sequence[socket.socket] | None = None
+) -> None:
     """Serve until ``stopping`` says otherwise, then drain.
 
     Args:
@@ -51,21 +55,21 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         stopping: When to stop, and whom to tell that the service listens.
+        sockets: Where to listen, in the place of host and port; they are closed at the end.
 
     Raises:
         OSError: The address cannot be listened at.
     """
     app, server = App(engine), AsyncioServer(engine)
     app.performer = server.performer
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    stopping.listening(listener.getsockname()[1])
+    sockets = listen(host, port) if sockets is None else sockets
+    stopping.listening(port_of(sockets))
     install(app, server)
     # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
     # A plain task, since a scope of anyio cancels again and again, which hypercorn's own ending does not stand.
     serving = asyncio.create_task(
-        hypercorn.asyncio.serve(app, configuration(engine, listener), shutdown_trigger=closing.wait)  # type: ignore[arg-type]
+        hypercorn.asyncio.serve(app, configuration(engine, sockets), shutdown_trigger=closing.wait)  # type: ignore[arg-type]
     )
     try:
         async with anyio.create_task_group() as tasks:

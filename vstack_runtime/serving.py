@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import os
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import anyio
@@ -28,16 +30,17 @@ _MODULES: dict[str, str] = {
     "trio": "vstack_runtime.trio_server",
 }
 
-Serve = Callable[[Engine, str, int, Stopping], Awaitable[None]]
+Serve = Callable[..., Awaitable[None]]
 
 
-def serve(settings: Settings, *, runtime: Runtime, workers: int = 1) -> int:
+def serve(settings: Settings, *, runtime: Runtime, workers: int = 1, env: Mapping[str, str] | None = None) -> int:
     """Serve until a signal says otherwise.
 
     Args:
         settings: As the operator made them.
         runtime: Which driver.
-        workers: Processes; more than one is not offered by this version.
+        workers: Processes that share the port.
+        env: What the settings were read from, which several workers read again; the process's own by default.
 
     Returns:
         The process's exit code.
@@ -45,21 +48,32 @@ def serve(settings: Settings, *, runtime: Runtime, workers: int = 1) -> int:
     configure(settings.log_level, settings.log_format)
     for warning in settings.warnings:
         _log.warning(warning)
-    if workers != 1:
-        _log.error("this version serves with one process; run more replicas behind a balancer", workers=workers)
-        return 2
+    if workers == 1:
+        return run_engine(settings, runtime)
+    from vstack_runtime.workers import supervise
+
+    try:
+        code = supervise(settings, workers, runtime=runtime, env=os.environ if env is None else env)
+    except OSError as error:
+        return _cannot_serve(settings, error)
+    _log.info("all workers stopped")
+    return code
+
+
+def run_engine(settings: Settings, runtime: str, sockets: Sequence[socket.socket] | None = None) -> int:
+    """Serve with this process, at sockets that were handed down or where the settings say; the exit code."""
+    configure(settings.log_level, settings.log_format)
     engine = Engine(settings, runtime=runtime)
     module: Any = importlib.import_module(_MODULES[runtime])
     settle()
     backend = "trio" if runtime == "trio" else "asyncio"
     options = {"use_uvloop": True} if backend == "asyncio" and _has_uvloop() else {}
     try:
-        anyio.run(_run, engine, module.serve, backend=backend, backend_options=options)
+        anyio.run(_run, engine, module.serve, sockets, backend=backend, backend_options=options)
     except (OSError, ExceptionGroup) as error:
         if (fault := _only_os_error(error)) is None:
             raise
-        _log.error("cannot serve", host=settings.host, port=settings.port, error=str(fault))
-        return 1
+        return _cannot_serve(settings, fault)
     _log.info("stopped")
     return 0
 
@@ -74,6 +88,11 @@ def settle() -> None:
     gc.freeze()
 
 
+def _cannot_serve(settings: Settings, error: OSError) -> int:
+    _log.error("cannot serve", host=settings.host, port=settings.port, error=str(error))
+    return 1
+
+
 def _only_os_error(error: BaseException) -> OSError | None:
     """The system's refusal behind an error, through the groups that task groups wrap around it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
@@ -85,7 +104,7 @@ def _has_uvloop() -> bool:
     return importlib.util.find_spec("uvloop") is not None and sys.platform != "win32"
 
 
-async def _run(engine: Engine, run: Serve) -> None:
+async def _run(engine: Engine, run: Serve, sockets: Sequence[socket.socket] | None) -> None:
     settings = engine.settings
 
     def listening(port: int) -> None:
@@ -102,7 +121,7 @@ async def _run(engine: Engine, run: Serve) -> None:
     async with anyio.create_task_group() as tasks:
         await tasks.start(_heed_signals, engine, stopping)
         try:
-            await run(engine, settings.host, settings.port, stopping)
+            await run(engine, settings.host, settings.port, stopping, sockets)
         finally:
             await engine.aclose()
         tasks.cancel_scope.cancel()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -20,8 +21,9 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
+from vstack_runtime.listening import listen
 from vstack_runtime.performer import Performer
-from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
+from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
 
 _log = structlog.get_logger("vstack")
 
@@ -208,7 +210,9 @@ class TrioServer:
         return not scope.cancelled_caught
 
 
-async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> None:
+async def serve(
+    engine: Engine, host: str, port: int, stopping: Stopping, sockets: Sequence[socket.socket] | None = None
+) -> None:
     """Serve until ``stopping`` says otherwise, then drain. Cancelling it ends it without patience.
 
     Args:
@@ -216,11 +220,13 @@ async def serve(engine: Engine, host: str, port: int, stopping: Stopping) -> Non
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         stopping: When to stop, and whom to tell that the service listens.
+        sockets: Where to listen, in the place of host and port; they are closed at the end.
 
     Raises:
         OSError: The address cannot be listened at.
     """
-    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    sockets = listen(host, port) if sockets is None else sockets
+    listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
     async with trio.open_nursery() as aside, trio.open_nursery() as lines:
         server = TrioServer(engine, aside)
         accepting = trio.CancelScope()
@@ -238,8 +244,12 @@ async def _accept(
     server: TrioServer, listeners: list[trio.SocketListener], lines: trio.Nursery, scope: trio.CancelScope
 ) -> None:
     with scope:
-        # It closes the listeners when it ends.
-        await trio.serve_listeners(server.handle, listeners, handler_nursery=lines)
+        try:
+            await trio.serve_listeners(server.handle, listeners, handler_nursery=lines)
+        finally:
+            # It closes them when it ends, if it came to begin.
+            for listener in listeners:
+                listener.socket.close()
 
 
 async def _drain(server: TrioServer, accepting: trio.CancelScope, stopping: Stopping) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +181,8 @@ def trusted(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE)
     configuration = hypercorn_server.configuration
 
-    def with_tls(engine: Engine, listener: socket.socket) -> Any:
-        config = configuration(engine, listener)
+    def with_tls(engine: Engine, listeners: Sequence[socket.socket]) -> Any:
+        config = configuration(engine, listeners)
         config.certfile, config.keyfile = str(certificate), str(key)
         return config
 
