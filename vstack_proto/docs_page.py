@@ -176,8 +176,10 @@ class _Page:
             about = f": {inline(schema['description'])}" if "description" in schema else ""
             kind = f"<p><code>{escape(media_type)}</code>: {kind_of(schema)}{about}</p>"
             parts.append(f"{kind}{self._examples(media)}")
-        names = ", ".join(f"<code>{escape(name)}</code>" for name in response["headers"])
-        return f'{"".join(parts)}<p class="quiet">Headers: {names}</p>'
+        # A contributed route may name none.
+        if names := ", ".join(f"<code>{escape(name)}</code>" for name in response.get("headers", ())):
+            parts.append(f'<p class="quiet">Headers: {names}</p>')
+        return "".join(parts)
 
     def _curl(self, operation: _Operation) -> str:
         """A command that can be pasted into a shell as it is."""

@@ -230,3 +230,8 @@ def test_the_document_describes_it_as_it_describes_itself() -> None:
     OpenAPIV31SpecValidator(document).validate()
     told = document["paths"]["/shout"]["post"]
     assert (told["tags"], told["description"], [*told["responses"]]) == (["contributed"], "Shout.", ["200"])
+    # The page shows it too, although its answers name no header fields.
+    page = OPEN.docs.body.decode()
+    shown = page[page.index("/shout</code></h3>") :].partition("</article>")[0]
+    assert "HEARD." in shown
+    assert "Headers:" not in shown
