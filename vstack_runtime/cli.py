@@ -185,29 +185,15 @@ def analyze(
 
 def _read_request(file: Path) -> dict[str, Any]:
     """The trace, and what the file says besides of mode, model and format."""
-    import msgspec
+    from vstack_runtime.request_files import request_in
 
     name = "stdin" if str(file) == "-" else str(file)
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        document = msgspec.json.decode(data)
+        return request_in(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except OSError as error:
         _fail(f"{name} cannot be read: {error.strerror}", WRONG_COMMAND_LINE)
-    except msgspec.DecodeError as error:
-        _fail(f"{name} is not JSON: {error}")
-    if not isinstance(document, dict):
-        _fail(f"{name} holds no JSON object; a trace is one")
-    if not isinstance(document.get("trace"), dict):
-        document = {"trace": document}
-    asked = {name: document[name] for name in ("mode", "model", "format") if document.get(name) is not None}
-    trace = document["trace"]
-    return {"format": "canonical" if _looks_canonical(trace) else "native", **asked, "trace": trace}
-
-
-def _looks_canonical(trace: Mapping[str, Any]) -> bool:
-    """Whether each step names its agent, which no pattern's own trace has its steps do."""
-    steps = trace.get("steps")
-    return isinstance(steps, list) and bool(steps) and all(isinstance(step, dict) and "agent" in step for step in steps)
+    except ValueError as error:
+        _fail(f"{name} {error}")
 
 
 def _explained(message: str, extra: Mapping[str, Any]) -> str:

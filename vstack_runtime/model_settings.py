@@ -29,3 +29,21 @@ def parse_fallbacks(text: str) -> tuple[str, ...]:
     if not items or any(item.partition(":")[0] not in PROVIDERS for item in items):
         raise ValueError(f"off, or some of {', '.join(PROVIDERS)} separated by commas, each with :MODEL if need be")
     return items
+
+
+TAPE, RECORDING_TAPE = "tape", "tape+record"
+
+
+def parse_llm(text: str) -> str:
+    """What answers model calls: a word in any case, or ``tape:`` and a folder.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    words = ("auto", *PROVIDERS, "offline")
+    kind, colon, folder = text.partition(":")
+    if colon and folder and kind.lower() in (TAPE, RECORDING_TAPE):
+        return f"{kind.lower()}:{folder}"
+    if text.lower() not in words:
+        raise ValueError(f"{', '.join(words)}, {TAPE}:DIR, {RECORDING_TAPE}:DIR")
+    return text.lower()

@@ -19,7 +19,7 @@ from vstack_proto.limits import Limits
 from vstack_proto.quota import Window, parse_windows
 from vstack_runtime import setting_values as values
 from vstack_runtime.home_settings import HomeSettings, read_home
-from vstack_runtime.model_settings import PROVIDERS, parse_fallbacks, parse_models
+from vstack_runtime.model_settings import parse_fallbacks, parse_llm, parse_models
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
 from vstack_runtime.tape_settings import TapeSettings, read_tapes
 
@@ -200,7 +200,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             cache_ttl=read.parsed("VSTACK_CACHE_TTL_SECONDS", values.ttl, default.cache_ttl),
             cache_max_bytes=read.parsed("VSTACK_CACHE_MAX_BYTES", values.size, default.cache_max_bytes),
             cache_scope=read.choice("VSTACK_CACHE_SCOPE", "global", "key"),
-            llm=read.choice("VSTACK_LLM", "auto", *PROVIDERS, "offline"),
+            llm=read.parsed("VSTACK_LLM", parse_llm, default.llm),
             model=_read_model(read, models),
             models=models,
             llm_fallback=read.parsed("VSTACK_LLM_FALLBACK", parse_fallbacks, default.llm_fallback),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from vstack_runtime.backends import Provider
-from vstack_runtime.model_settings import PROVIDERS
+from vstack_runtime.model_settings import PROVIDERS, RECORDING_TAPE
 from vstack_runtime.providers.guarded import GuardedProvider, Limits
 from vstack_runtime.settings import Settings, SettingsError
 
@@ -26,15 +26,36 @@ def choose(settings: Settings, env: Env) -> GuardedProvider | None:
     Raises:
         SettingsError: A provider is named whose key is missing, or a base URL is none.
     """
-    name = settings.llm if settings.llm in PROVIDERS else _first(env) if settings.llm == "auto" else None
+    kind, _, folder = settings.llm.partition(":")
+    name = kind if kind in PROVIDERS else _first(env) if kind in ("auto", RECORDING_TAPE) else None
     if name is None:
-        return None
+        return _from_tape(folder, settings) if folder else None
     fallbacks = [_made(*_split(item), env, "VSTACK_LLM_FALLBACK") for item in settings.llm_fallback]
     provider = _made(name, settings.model, env, "VSTACK_LLM")
+    if kind == RECORDING_TAPE:
+        provider = _taped(folder, settings, provider)
     if settings.model is None and settings.models and provider.default_model not in settings.models:
         # The default must be allowed too; the first of the list is what its author thought of first.
         provider.default_model = settings.models[0]
     return GuardedProvider(provider, limits=Limits(concurrency=settings.llm_max_concurrency), fallbacks=fallbacks)
+
+
+def _from_tape(folder: str, settings: Settings) -> GuardedProvider:
+    """Recorded answers, and nobody to ask for others."""
+    if settings.llm.startswith(RECORDING_TAPE):
+        told = f"{RECORDING_TAPE}:DIR where ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST says whom to ask"
+        raise SettingsError("VSTACK_LLM", settings.llm, told)
+    return GuardedProvider(_taped(folder, settings, None), limits=Limits(concurrency=settings.llm_max_concurrency))
+
+
+def _taped(folder: str, settings: Settings, inner: Provider | None) -> Provider:
+    from vstack_runtime.providers.taped import TapeProvider
+
+    try:
+        return TapeProvider(folder, inner=inner, default_model=settings.model)
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise SettingsError("VSTACK_LLM", settings.llm, f"a folder of recorded answers ({told})") from None
 
 
 def _value(env: Env, name: str) -> str | None:

@@ -1,0 +1,228 @@
+"""The command line ``vstack-replay``.
+
+Exit codes: 0 done, 1 a tape differs or cannot be read, 2 the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+# What a command alone needs is imported inside of it: ``--help`` must not wait for patterns.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vstack_proto.replay import Report, Tape
+    from vstack_proto.service import Service
+
+PROGRAM = "vstack-replay"
+FAILED, WRONG_COMMAND_LINE = 1, 2
+
+Tapes = Annotated[list[Path], typer.Argument(metavar="TAPE...", help="Tapes, or folders of them.")]
+Changes = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="JSON",
+        help='Decisions to try in the place of the tape\'s, such as {"limits": {"request_timeout": 60}}.',
+    ),
+]
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Record exchanges, and replay them against today's code.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    from vstack_proto.replay import TapeError
+    from vstack_runtime.settings import SettingsError
+
+    try:
+        app(prog_name=PROGRAM)
+    except (TapeError, SettingsError) as error:
+        _complain(str(error))
+        sys.exit(FAILED)
+
+
+@app.command()
+def run(
+    tapes: Tapes,
+    until: Annotated[int | None, typer.Option(min=0, help="Stop after so many events of the tape.")] = None,
+    from_snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Continue from a snapshot, not from the beginning.")
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the exchange as it is at the end.")
+    ] = None,
+    policy: Changes = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show every difference, and all of it.")] = False,
+) -> None:
+    """Feed tapes to today's code, and compare every command. Exit 1 where one differs."""
+    from vstack_proto.replay import run as replay
+    from vstack_runtime.replay_show import show_report
+
+    if (from_snapshot or snapshot) and len(tapes) != 1:
+        _fail("a snapshot is of one tape; name one", WRONG_COMMAND_LINE)
+    changes = _changes(policy)
+    start = _bytes(from_snapshot) if from_snapshot else None
+    console = _console()
+    count = events = commands = differing = 0
+    for path, tape in _read(tapes):
+        report = replay(tape, _service(tape, changes), until=until, start=start)
+        count, events, commands = count + 1, events + report.events, commands + report.commands
+        if report.differences:
+            differing += 1
+            show_report(path.name, tape, report, console, whole=show_all)
+        if snapshot:
+            snapshot.write_bytes(report.snapshot)
+    told = f"{count} tape{'s' * (count != 1)}, {events} events, {commands} commands"
+    console.print(f"{told}: {f'{differing} differ' if differing else 'as recorded'}")
+    if differing:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def show(
+    tapes: Tapes, show_all: Annotated[bool, typer.Option("--all", help="Show long texts as a whole.")] = False
+) -> None:
+    """Tell tapes as conversations, with times."""
+    from vstack_runtime.replay_show import show_tape
+
+    console = _console()
+    for path, tape in _read(tapes):
+        show_tape(path.name, tape, console, whole=show_all)
+
+
+@app.command()
+def accept(tapes: Tapes, policy: Changes = None) -> None:
+    """Write what today's code does on the tapes: what differs is meant."""
+    from vstack_proto.replay import accepted, encode
+    from vstack_proto.replay import run as replay
+
+    changes = _changes(policy)
+    for path, tape in _read(tapes):
+        service = _service(tape, changes)
+        report: Report = replay(tape, service)
+        if not report.differences:
+            continue
+        compress = path.read_bytes()[:2] == b"\x1f\x8b"
+        path.write_bytes(encode(accepted(tape, service), compress=compress))
+        typer.echo(f"{path}: {len(report.differences)} differences accepted")
+
+
+@app.command()
+def record(
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Name of a pattern, such as aar.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON: a trace, or what POST /v1/analyze takes. - reads stdin.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="TAPE", help="Where the tape goes; .gz packs it.")],
+    mode: Annotated[
+        Literal["quick", "standard", "forensic"] | None, typer.Option(help="1, 2 or 4 model calls.")
+    ] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the model that VSTACK_LLM chooses; else offline.")] = False,
+) -> None:
+    """Analyse one trace, and tape how."""
+    import anyio
+    import msgspec
+
+    from vstack_proto.replay import encode
+    from vstack_runtime.engine import Engine
+    from vstack_runtime.home_settings import HomeSettings
+    from vstack_runtime.rehearsal import record as rehearse
+    from vstack_runtime.request_files import request_in
+    from vstack_runtime.settings import Settings
+
+    try:
+        asked = request_in(_bytes(file))
+    except ValueError as error:
+        _fail(f"{file} {error}")
+    if mode is not None:
+        asked["mode"] = mode
+    # Keys and quota are for peers; and a rehearsal leaves nothing behind but its tape.
+    without = {"require_auth": False, "rate_limit": (), "home": HomeSettings(learnings="off", telemetry="off")}
+    settings = msgspec.structs.replace(Settings.from_env(os.environ), **without)
+    if not ask:
+        settings = msgspec.structs.replace(settings, llm="offline")
+
+    async def recorded() -> Tape:
+        engine = Engine(settings, runtime="library")
+        try:
+            return await rehearse(engine, f"/v1/analyze/{pattern}", msgspec.json.encode(asked))
+        finally:
+            await engine.aclose()
+
+    tape = anyio.run(recorded)
+    output.write_bytes(encode(tape, compress=output.suffix == ".gz"))
+    typer.echo(f"{output}: {tape.end.events} events, answered {tape.end.status} in {tape.end.seconds:.3f} s")
+
+
+def _read(paths: list[Path]) -> Iterator[tuple[Path, Tape]]:
+    from vstack_proto.replay import TapeError, decode
+    from vstack_runtime.taping import read_all
+
+    found = read_all(paths)
+    if not found:
+        _fail("no tape is there", WRONG_COMMAND_LINE)
+    for path in found:
+        try:
+            yield path, decode(_bytes(path))
+        except TapeError as error:
+            _fail(f"{path}: {error}")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        _fail(f"{path} cannot be read: {error.strerror}", WRONG_COMMAND_LINE)
+
+
+def _changes(policy: str | None) -> dict[str, Any] | None:
+    import msgspec
+
+    try:
+        return None if policy is None else msgspec.json.decode(policy, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        _fail(f"--policy is no JSON object: {error}", WRONG_COMMAND_LINE)
+
+
+def _service(tape: Tape, changes: dict[str, Any] | None) -> Service:
+    from vstack_runtime.replaying import service_for
+
+    return service_for(tape, changes)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # What is piped has no window whose width could count.
+    width = None if sys.stdout.isatty() else 120
+    # The texts of a trace are no markup.
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def _complain(message: str) -> None:
+    from vstack_runtime.replay_show import plain
+
+    typer.echo(f"{PROGRAM}: {plain(message)}", err=True)
+
+
+def _fail(message: str, code: int = FAILED) -> NoReturn:
+    _complain(message)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()
