@@ -34,8 +34,7 @@ times, and the last of them counts: a thin margin may need luck.
 
 **What the guards do not show.** The h11 cycle that they compare with gives the same answer as ours, all its header
 fields included. The aim, 15 % of an h11 cycle, was set for a bare one, whose answer is shorter: against that it is
-missed so far (the tables below have the figures). And forensic mode is meant to ask four times; most patterns ask
-three times, and against as many passes with the trace they send more than a third.
+missed so far (the tables below have the figures).
 
 ## An exchange, in microseconds
 

@@ -306,12 +306,11 @@ def _interventions(
         if (one.direction == "increase") == (one.target_strategy == "reappraisal")
         and (one.direction == "increase" or scores[one.target_strategy] >= signs.SHOWS)
     ]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"].get(profile, ())), None)
 
     def make(label: Strategy, kind: Any, **told: Any) -> ReappraisalIntervention:
         return ReappraisalIntervention(label, kind, "increase" if label == "reappraisal" else "decrease", **told)
 
-    adopted = signs.adopted(proposed, texts.COMPOSITION, composed)
+    adopted = signs.adopted(proposed, texts.COMPOSITION, profile)
     if adopted:
         return adopted
     lacking = {one for one in STRATEGIES if scores[one] >= signs.SHOWS}

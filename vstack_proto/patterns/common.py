@@ -138,6 +138,10 @@ class Composition(msgspec.Struct, frozen=True, kw_only=True):
     framework_overlays: dict[str, tuple[str, ...]] = {}
     intervention_overlays: dict[str, str] = {}
 
+    def first(self, label: str, field: str = "profile_pattern") -> str | None:
+        """The pattern to look through first after a detection with this label; None where there is none."""
+        return next(iter(self.downstream[field].get(label, ())), None)
+
     def handoff(
         self,
         labels: Mapping[str, str],

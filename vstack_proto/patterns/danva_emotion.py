@@ -320,8 +320,9 @@ def conclude(case: Case[AgentEmotionTrace], answers: Answers) -> DanvaDetection:
     proofs: Sequence[Evidence] = [proof for one in given for proof in one]
     doubted = doubts(case, answers)
     proposed = answers["interventions"].interventions if "interventions" in answers else ()
-    composed = next(iter(neighbours(numbers)), None)
-    chosen = signs.adopted(proposed, COMPOSITION, composed) or remedies(trace, numbers, doubted.keys())
+    profiled = COMPOSITION.first(numbers.profile) is not None
+    leading = (numbers.profile, "profile_pattern") if profiled else (numbers.weakest, "weakest_emotion")
+    chosen = signs.adopted(proposed, COMPOSITION, *leading) or remedies(trace, numbers, doubted.keys())
     chosen = (*chosen, *relabelled(doubted))
     targets = [(one.target_emotion, one.intervention_type) for one in chosen]
     labels = {"profile_pattern": numbers.profile, "weakest_emotion": numbers.weakest}

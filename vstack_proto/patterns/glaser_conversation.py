@@ -293,7 +293,7 @@ def _detection(
     dominant, profile = dominant_of(scores), profile_of(scores, level, named["cortisol"])
     interventions: tuple[SteeringIntervention, ...] = ()
     if dominant != "oxytocin":
-        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+        composed = texts.COMPOSITION.first(profile)
         # Below .25 severity is a trace at most: nothing to propose unasked.
         interventions = adopted(case, proposed, composed) or (sayings(case) if scores["cortisol"] >= 0.25 else ())
     # An intervention's target is the state that it leads to; the playbooks of cortisol are for what it leads out of.

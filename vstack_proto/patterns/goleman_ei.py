@@ -362,8 +362,7 @@ def conclude(case: Case[AgentEITrace], answers: Answers) -> EIDetection:
     proposing = answers.get("interventions") or answers["domains"]
     chosen: tuple[EIIntervention, ...] = ()
     if weakest != "none":
-        composed = next(iter(COMPOSITION.downstream["domain"][weakest]), None)
-        chosen = signs.adopted(getattr(proposing, "interventions", ()), COMPOSITION, composed)
+        chosen = signs.adopted(getattr(proposing, "interventions", ()), COMPOSITION, weakest, "domain")
         chosen = chosen or rules.remedies(case.signals, scores)
     borne = [s for s in case.signals if scores[ADVICE[s.name].target_domain] < MET]
     seen = case.ground(Evidence(s.claim, s.steps, s.quote) for s in borne)

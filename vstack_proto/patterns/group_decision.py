@@ -331,8 +331,7 @@ def _protocol(
     modes = weaknesses(trace, plan, bool(case.signals), {one.situation for one in opened})
     own = [texts.ADVICE[mode] for mode in modes]
     found = [build(o.label, o.kind, o.description, o.implementation, "medium", o.why, o.effort, o.risk) for o in own]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-    interventions = signs.adopted((*found, *proposed), texts.COMPOSITION, composed)
+    interventions = signs.adopted((*found, *proposed), texts.COMPOSITION, profile)
     # A forced rule is not argued with by its own name: switching to what is in force changes nothing.
     interventions = tuple(one for one in interventions if one.intervention_type != f"switch_to_{plan.model}")
     pairs = ((one.target_dimension, one.intervention_type) for one in interventions)

@@ -309,9 +309,8 @@ def conclude(case: Case[TeamSetupRequest], answers: Answers) -> WorkingAgreement
     answer: texts.AgreementAnswer | None = answers.get("agreement")
     roles: texts.RolesAnswer | None = answers.get("roles")
     told = agreement_of(trace, answer)
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][told.profile_pattern]), None)
     proposed = getattr(answers.get("interventions", answer), "interventions", ())
-    interventions = signs.adopted(proposed, texts.COMPOSITION, composed)
+    interventions = signs.adopted(proposed, texts.COMPOSITION, told.profile_pattern)
     failing = audits.unmet(case, answers.get("rehearsal"))
     interventions = interventions or remedies(case, gaps_of(case, told, answer is not None), failing)
     pairs = [(one.target_dimension, one.intervention_type) for one in interventions]

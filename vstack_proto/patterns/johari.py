@@ -339,8 +339,7 @@ def conclude(case: Case[AgentSelfReportTrace], answers: Answers) -> JohariDetect
     proposing = answers.get("interventions") or answers["quadrants"]
     chosen: tuple[JohariIntervention, ...] = ()
     if dominant != "open":
-        composed = next(iter(COMPOSITION.downstream["quadrant"][dominant]), None)
-        chosen = signs.adopted(getattr(proposing, "interventions", ()), COMPOSITION, composed)
+        chosen = signs.adopted(getattr(proposing, "interventions", ()), COMPOSITION, dominant, "quadrant")
         chosen = chosen or remedies(case, held)
     feedback, disclosure = (getattr(answers.get(name), "opportunities", ()) for name in ("feedback", "disclosure"))
     probes = rules.named(getattr(proposing, "probes", ()), "cp")

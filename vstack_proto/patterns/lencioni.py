@@ -317,11 +317,9 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
 def _interventions(
     case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: Profile, roots: Container[str]
 ) -> tuple[LencioniIntervention, ...]:
-    told = answers.get("interventions", answers.get("pyramid"))
-    proposed = [one for one in getattr(told, "interventions", ()) if scores[one.target_dysfunction] >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
+    showing = {one for one, score in scores.items() if score >= signs.SHOWS}
     computed = signs.remedies(LencioniIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    chosen = signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    chosen = talk.proposed(answers, "pyramid", texts.COMPOSITION, profile, showing) or computed
     # What led to the rest comes first: what rests on it may mend itself.
     return tuple(sorted(chosen, key=lambda one: one.target_dysfunction not in roots))
 

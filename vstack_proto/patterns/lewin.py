@@ -352,11 +352,10 @@ def conclude(case: Case[AgentFailureTrace], answers: Answers) -> LewinDetection:
     mechanism = rules.mechanism_of(trace.initial_attribution, dominant, bool(trace.environmental_factors))
     if bias is not None and rules.meant(trace.initial_attribution) != dominant:
         mechanism = bias.mechanism
-    composed = next(iter(texts.COMPOSITION.downstream["locus"][dominant]), None)
     proposing = answers.get("interventions") or answers["loci"]
     chosen: tuple[LewinIntervention, ...] = ()
     if dominant != "indeterminate":
-        chosen = signs.adopted(getattr(proposing, "interventions", ()), texts.COMPOSITION, composed)
+        chosen = signs.adopted(getattr(proposing, "interventions", ()), texts.COMPOSITION, dominant, "locus")
         chosen = chosen or (() if trace.success else rules.remedies(case.signals, dominant))
     borne = [s for s in case.signals if rows[ADVICE[s.name].locus].score > 0]
     seen = case.ground(Evidence(s.claim, s.steps, s.quote) for s in borne)

@@ -291,9 +291,8 @@ def _detection(
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     cognitive, affective = scores["cognitive"], scores["affective"]
     profile, quality = profile_of(**scores), quality_of(**scores)
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     kept = (one for one in proposed if scores[one.target_dimension] <= talk.SOUND)
-    interventions = signs.adopted(kept, texts.COMPOSITION, composed) or talk.advised(
+    interventions = signs.adopted(kept, texts.COMPOSITION, profile) or talk.advised(
         BalanceIntervention, case.signals, texts.ADVICE, {name for name in DIMENSIONS if scores[name] <= talk.SOUND}
     )
     pairs = [(one.target_dimension, one.intervention_type) for one in interventions]

@@ -348,9 +348,8 @@ def _interventions(
 ) -> tuple[ModeIntervention, ...]:
     if modes.quality == "well-matched":
         return ()
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     told = answers.get("interventions", answers.get("modes"))
-    proposed = signs.adopted(getattr(told, "interventions", ()), texts.COMPOSITION, composed)
+    proposed = signs.adopted(getattr(told, "interventions", ()), texts.COMPOSITION, profile)
     # Signals named by the failure mode lead the shared rule to its playbook, and to the steps where it shows.
     seen = [Signal(texts.REMEDY_OF[profile], "", proof.steps, "", 0.5) for proof in shown or modes.proofs]
     scores: dict[str, float] = {modes.seen: max(modes.mismatch, signs.SHOWS)}

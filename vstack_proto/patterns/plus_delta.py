@@ -286,8 +286,7 @@ def _feedback(
     case: Case[FeedbackRequest], review: Review, proposed: Iterable[FeedbackChange], confidence: float
 ) -> PlusDeltaFeedback:
     trace, profile = case.trace, profile_of(review, case.trace.style)
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-    interventions = signs.adopted((*changes(review, trace.style), *proposed), texts.COMPOSITION, composed)
+    interventions = signs.adopted((*changes(review, trace.style), *proposed), texts.COMPOSITION, profile)
     pairs = ((one.target_dimension, one.intervention_type) for one in interventions)
     payload = {"overall_assessment": review.assessment, "deltas": [item.statement for item in review.delta]}
     return PlusDeltaFeedback(

@@ -317,9 +317,8 @@ def _interventions(
     told = getattr(answers.get("interventions", answers.get("factors")), "interventions", ())
     lost = quality_of(gain_of(case.trace)) == "process-loss"
     proposed = [one for one in told if scores.get(one.target_factor, float(lost)) >= signs.SHOWS]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     computed = signs.remedies(ProcessIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or (*_design(case.trace, profile), *computed)
+    return signs.adopted(proposed, texts.COMPOSITION, profile) or (*_design(case.trace, profile), *computed)
 
 
 def _design(trace: ProcessTrace, profile: Profile) -> Iterator[ProcessIntervention]:

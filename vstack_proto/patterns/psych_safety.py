@@ -344,9 +344,8 @@ def _detection(
 ) -> PsychologicalSafetyDetection:
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     profile, safety = profile_of(scores), safety_of(scores)
-    composed = next(iter(COMPOSITION.downstream["profile_pattern"][profile]), None)
     wanting = {name for name in BEHAVIORS if scores[name] <= talk.SOUND}
-    kept = signs.adopted((one for one in proposed if one.target_behavior in wanting), COMPOSITION, composed)
+    kept = signs.adopted((one for one in proposed if one.target_behavior in wanting), COMPOSITION, profile)
     interventions = kept or talk.advised(SafetyIntervention, case.signals, texts.ADVICE, wanting)
     pairs = [(one.target_behavior, one.intervention_type) for one in interventions]
     costly = signs.by_label(one for one in case.signals if one.name in SPENDS and SPENDS[one.name] in wanting)

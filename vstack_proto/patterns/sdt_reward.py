@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import observed, signs
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns import sdt_reward_audits as audits
 from vstack_proto.patterns import sdt_reward_texts as texts
 from vstack_proto.patterns.common import (
@@ -329,13 +329,10 @@ def _interventions(
         lack.pop("autonomy", None)
     if not lack:
         return ()
-    told = answers.get("interventions", answers.get("needs"))
-    proposed = [one for one in getattr(told, "interventions", ()) if one.target_need in lack]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     modes = {name: mode or "" for name, (_, mode) in TOUCHES.items()}
     seen = signs.under([one for one in case.signals if one.name in AGAINST], modes)
     computed = signs.remedies(SDTIntervention, seen, lack, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "needs", texts.COMPOSITION, profile, lack) or computed
 
 
 PATTERN = Pattern(

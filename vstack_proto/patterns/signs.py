@@ -238,13 +238,16 @@ def leading(scores: Mapping[str, float]) -> str:
 Chosen = TypeVar("Chosen", bound=msgspec.Struct)
 
 
-def adopted(proposed: Iterable[Chosen], composition: Composition, composed: str | None) -> tuple[Chosen, ...]:
+def adopted(
+    proposed: Iterable[Chosen], composition: Composition, label: str, field: str = "profile_pattern"
+) -> tuple[Chosen, ...]:
     """Proposed interventions worth reporting: told in words, a kind for a target once, composed with a neighbour.
 
     Args:
         proposed: Interventions, each a Struct whose first two fields are its key.
         composition: The neighbours that ``composition_target_pattern`` may name.
-        composed: The neighbour of a ``compose_pattern`` that names none of them.
+        label: The detection's, by which a ``compose_pattern`` that names none of them gets the first of them.
+        field: Which label that is.
     """
     after = [names for by_label in composition.downstream.values() for names in by_label.values()]
     known = {*composition.upstream, *(name for names in after for name in names)}
@@ -253,7 +256,8 @@ def adopted(proposed: Iterable[Chosen], composition: Composition, composed: str 
         told = msgspec.structs.asdict(one)
         if told["description"].strip() and told["suggested_implementation"].strip():
             named = told["composition_target_pattern"]
-            target = (named if named in known else composed) if told["intervention_type"] == "compose_pattern" else None
+            fit = named if named in known else composition.first(label, field)
+            target = fit if told["intervention_type"] == "compose_pattern" else None
             first, second = one.__struct_fields__[:2]
             one = msgspec.structs.replace(one, composition_target_pattern=target)
             kept.setdefault((told[first], told[second]), one)

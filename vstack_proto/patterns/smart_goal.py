@@ -288,8 +288,7 @@ def _detection(
     seen: frozenset[str],
 ) -> SMARTGoal:
     trace, profile = case.trace, profile_of(goal)
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
-    interventions = signs.adopted((*changes(goal, seen), *proposed), texts.COMPOSITION, composed)
+    interventions = signs.adopted((*changes(goal, seen), *proposed), texts.COMPOSITION, profile)
     pairs = ((one.target_criterion, one.intervention_type) for one in interventions)
     payload = {"smart_statement": goal.statement, "criteria": goal.scores}
     return SMARTGoal(

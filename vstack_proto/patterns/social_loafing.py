@@ -270,7 +270,7 @@ def conclude(case: Case[MultiAgentTaskTrace], answers: Answers) -> SocialLoafing
     evidence = _merged([*heard.evidence, *riding, *(case.evidence_of_signals() if loafing else ())])
     proposing = answers.get("interventions", answers["work"])
     proposed: tuple[Proposed, ...] = getattr(proposing, "interventions", ()) if loafing else ()
-    composed = next(iter(COMPOSITION.downstream["profile_pattern"][work.profile]), None)
+    composed = COMPOSITION.first(work.profile)
     chosen = tuple(_adopted(one, work, composed) for one in proposed)
     confidence = min(0.9, 0.4 + 0.05 * len(evidence) + 0.02 * len(work.entries))
     return _detection(case, work, heard, evidence, chosen or offline_remedies(case.trace, work), confidence)

@@ -175,7 +175,7 @@ def _own(case: Case[Any], agent: str, quote: str, steps: tuple[int, ...]) -> tup
 
 def settled(case: Case[Any], answers: Answers) -> Work:
     """The work as corrected so far; quotations are looked up aside, so that they are counted once, in ``conclude``."""
-    heard = hear(Case(case.trace, case.reading, (), case.mode), answers)
+    heard = hear(case.aside(), answers)
     return weighed(case.trace, heard.judged, heard.excused)
 
 

@@ -238,9 +238,8 @@ def conclude(case: Case[RoutingTrace], answers: Answers) -> SuperflocksDetection
     routing: texts.RoutingAnswer | None = answers.get("routing")
     passed, (elsewhere, again) = passed_over(case, answers), retried(case, answers)
     profile = profile_of(told, forensic, elsewhere)
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     proposed = getattr(answers.get("interventions", routing), "interventions", ())
-    interventions = signs.adopted(proposed, texts.COMPOSITION, composed) or remedies(case, told)
+    interventions = signs.adopted(proposed, texts.COMPOSITION, profile) or remedies(case, told)
     pairs = [(told.quality, one.intervention_type) for one in interventions]
     added = [*(case.ground(routing.evidence) if routing else ()), *(proof for _, _, proof in passed), *again]
     payload = {"top_agent": told.top, "fragility_score": told.fragility}

@@ -224,7 +224,7 @@ def proposed(
     """
     told = getattr(answers.get("interventions", answers.get(first)), "interventions", ())
     kept = [one for one in told if getattr(one, one.__struct_fields__[0]) in wanting]
-    return adopted(kept, composition, next(iter(composition.downstream["profile_pattern"].get(profile, ())), None))
+    return adopted(kept, composition, profile)
 
 
 class Advice(msgspec.Struct, frozen=True):

@@ -255,14 +255,13 @@ FIRST: dict[Observed, texts.Kind] = {
 
 def _recommended(case: Case[Any], answers: Answers, stance: Stance) -> tuple[StyleRecommendation, ...]:
     told = getattr(answers.get("recommendations", answers.get("styles")), "recommendations", ())
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][stance.profile]), None)
     target, kind = _target(stance), FIRST[stance.observed]
     book = next(one for one in texts.PLAYBOOKS if (one.style, one.failure_mode) == (target, texts.ATTACH[target, kind]))
     turns = [signal.steps[0] for signal in case.signals if stance.observed in (signal.name, "mixed")]
     why = f"{stance.observed} where {stance.optimal} was asked for" + (f", {signs.listed(turns)}" if turns else "")
     weight, effort = signs.impact(stance.mismatch), book.expected_effort
     own = StyleRecommendation(kind, f"{book.title}.", " ".join(book.steps), weight, why, effort, "low")
-    return signs.adopted(told, texts.COMPOSITION, composed) or (own,)
+    return signs.adopted(told, texts.COMPOSITION, stance.profile) or (own,)
 
 
 def _rationale(trace: AgentInteractionTrace, stance: Stance, answers: Answers, asked: passes.Asked) -> str:

@@ -299,9 +299,8 @@ def _audit(
     profile, dominant = profile_of(scores), signs.leading(scores)
     interventions: tuple[TrustIntervention, ...] = ()
     if dominant != "none-observed":
-        composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
         kept = (one for one in proposed if scores[one.target_leg] >= 0.1)
-        interventions = signs.adopted(kept, texts.COMPOSITION, composed) or talk.advised(
+        interventions = signs.adopted(kept, texts.COMPOSITION, profile) or talk.advised(
             TrustIntervention, case.signals, texts.ADVICE, {leg for leg in LEGS if scores[leg] >= OBSERVED}
         )
     legs = tuple(

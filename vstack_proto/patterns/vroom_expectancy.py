@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from vstack_proto.patterns import observed, signs
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns import vroom_expectancy_signs as words
 from vstack_proto.patterns import vroom_expectancy_texts as texts
 from vstack_proto.patterns.common import (
@@ -337,13 +337,10 @@ def _interventions(
     case: Case[Any], answers: Answers, scores: Scores, profile: Profile
 ) -> tuple[texts.VroomIntervention, ...]:
     lack: dict[str, float] = {term: 1 - max(0.0, score) for term, score in scores.items() if score < CARRIES}
-    told = answers.get("interventions", answers.get("terms"))
-    proposed = [one for one in getattr(told, "interventions", ()) if one.target_term in lack]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"][profile]), None)
     modes = {name: mode or "" for name, (_, mode) in TOUCHES.items()}
     seen = signs.under([one for one in case.signals if one.name in AGAINST], modes)
     computed = signs.remedies(texts.VroomIntervention, seen, lack, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return talk.proposed(answers, "terms", texts.COMPOSITION, profile, lack) or computed
 
 
 def _turns(case: Case[Any], told: texts.TurnsAnswer | None) -> tuple[Mapping[Term, int], tuple[Evidence, ...]]:

@@ -297,13 +297,12 @@ def _interventions(case: Case[Any], answers: Answers, zone: Zone, profile: Profi
     told, direction = answers.get("interventions", answers.get("zones")), texts.DIRECTION[zone]
     # More pressure on an agent that has too much would make it worse.
     proposed = [one for one in getattr(told, "interventions", ()) if one.direction == direction]
-    composed = next(iter(texts.COMPOSITION.downstream["profile_pattern"].get(profile, ())), None)
 
     def make(side: str, kind: texts.Kind, **told: Any) -> WorkloadIntervention:
         return WorkloadIntervention(intervention_type=kind, direction=texts.DIRECTION[side], **told)
 
     computed = talk.advised(make, case.signals, texts.ADVICE, {zone})
-    return signs.adopted(proposed, texts.COMPOSITION, composed) or computed
+    return signs.adopted(proposed, texts.COMPOSITION, profile) or computed
 
 
 def _load(
