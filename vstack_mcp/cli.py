@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterable
 
+    from vstack_mcp.opening import About
     from vstack_mcp.transport_stdio import Loaded
+    from vstack_proto.catalogue import AnyPattern
     from vstack_runtime.settings import Settings
+
+    Patterns = Callable[[], Iterable[AnyPattern]]
 
 PROGRAM = "vstack-mcp"
 DONE, FAILED = 0, 1
@@ -69,8 +74,15 @@ def reserve() -> tuple[int, int]:
     return reads, writes
 
 
-def serve_stdio() -> int:
-    """Serve one session; returns the exit code."""
+def serve_stdio(patterns: Patterns | None = None) -> int:
+    """Serve one session.
+
+    Args:
+        patterns: Gives what to offer, once it is needed; by default every installed pattern.
+
+    Returns:
+        The exit code. Threads may still wait for descriptors: ``leave`` with it.
+    """
     reads, writes = reserve()
     import importlib.metadata
 
@@ -80,12 +92,12 @@ def serve_stdio() -> int:
     about = About(importlib.metadata.version("vstack"))
     try:
         # Until the settings are read; those may say otherwise.
-        return Stdio(reads, writes, about, lambda: load(about), max_body_bytes=5_242_880).run()
+        return Stdio(reads, writes, about, lambda: load(about, patterns), max_body_bytes=5_242_880).run()
     except Exception as error:
         return _told(error)
 
 
-def load(about: Any) -> Loaded:
+def load(about: About, patterns: Patterns | None = None) -> Loaded:
     """The engine of a session: as ``vstack-api`` has it, without keys, which are for peers over a network."""
     import msgspec
 
@@ -97,9 +109,9 @@ def load(about: Any) -> Loaded:
     from vstack_runtime.engine import Engine, installed_patterns
 
     settings = msgspec.structs.replace(read_settings(), require_auth=False)
-    patterns = installed_patterns()
-    offer = Offer(Catalogue(patterns), about)
-    engine = Engine(settings, patterns=patterns, contributed=(lambda *_: route(offer),), runtime="stdio")
+    chosen = tuple((patterns or installed_patterns)())
+    offer = Offer(Catalogue(chosen), about)
+    engine = Engine(settings, patterns=chosen, contributed=(lambda *_: route(offer),), runtime="stdio")
     engine.status = "ready"
     return Loaded(App(engine), offer, settings.limits.max_body_bytes)
 
