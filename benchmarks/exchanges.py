@@ -10,7 +10,7 @@ from benchmarks.timing import Task, interleaved, median_ratio
 from benchmarks.workload import TRACES, WRONG_KEY, Request, small
 
 H11 = "one h11 cycle"
-H11_SHORT = "one h11 cycle, an answer of two header fields"
+H11_LONG = "one h11 cycle, with our header fields"
 CACHED = "cached (`aar`)"
 REFUSED = "refused (401)"
 
@@ -37,8 +37,12 @@ def exchange_tasks() -> dict[str, Task]:
     return tasks
 
 
-def h11_task(*, all_of_them: bool = True) -> Task:
-    """One cycle of h11 over the same traffic: the bytes of the cached request; an answer with our fields and size."""
+def h11_task(*, all_of_them: bool = False) -> Task:
+    """One cycle of h11 over the same traffic: the bytes of the cached request, and an answer of the same size.
+
+    Args:
+        all_of_them: Whether the answer has all our header fields, or the two that none can do without.
+    """
     request = small()
     answer, requests = answer_of(request), request.endless()
     cycle = Cycle(encoded_headers(answer, all_of_them=all_of_them), answer.body)
@@ -81,13 +85,13 @@ def table(rounds: int = 9, seconds: float = 0.1) -> list[str]:
         "differ": wire_tasks(differ=True),
     }
     tasks = {f"{column}/{name}": task for column, row in columns.items() for name, task in row.items()}
-    cycles = {H11: h11_task(), H11_SHORT: h11_task(all_of_them=False)}
+    cycles = {H11: h11_task(), H11_LONG: h11_task(all_of_them=True)}
     taken = interleaved({**cycles, **tasks}, rounds=rounds, seconds=seconds)
     lines = [
         "| request | exchange | of an h11 cycle | bytes to bytes, same head | bytes to bytes, differing head |",
         "|---|---:|---:|---:|---:|",
         f"| {H11} | | 100 % | | {_micro(taken[H11])} |",
-        f"| {H11_SHORT} | | {median_ratio(taken[H11_SHORT], taken[H11]):.0%} | | {_micro(taken[H11_SHORT])} |".replace(
+        f"| {H11_LONG} | | {median_ratio(taken[H11_LONG], taken[H11]):.0%} | | {_micro(taken[H11_LONG])} |".replace(
             "%", " %"
         ),
     ]

@@ -23,7 +23,6 @@ from vstack_proto.commands import (
 )
 from vstack_proto.connection import Connection
 from vstack_proto.events import (
-    BodyEnded,
     BodyReceived,
     BytesReceived,
     CacheAnswered,
@@ -115,6 +114,35 @@ def _head_of(request: Request) -> WireHead:
     return wired
 
 
+# How to build an event anew: by a plain call, as drivers do.
+_BUILT: dict[type[ExchangeEvent], Callable[[Any], Callable[[], ExchangeEvent]]] = {
+    HeadReceived: lambda e: lambda: HeadReceived(
+        at=e.at,
+        wall=e.wall,
+        request_id=e.request_id,
+        peer=e.peer,
+        scheme=e.scheme,
+        method=e.method,
+        head=e.head,
+        credential=e.credential,
+    ),
+    BodyReceived: lambda e: lambda: BodyReceived(at=e.at, data=e.data, last=e.last),
+    KeyChecked: lambda e: lambda: KeyChecked(at=e.at, ticket=e.ticket, name=e.name, loaded=e.loaded),
+    QuotaAnswered: lambda e: lambda: QuotaAnswered(
+        at=e.at,
+        ticket=e.ticket,
+        verdict=e.verdict,
+        limit=e.limit,
+        remaining=e.remaining,
+        retry_after=e.retry_after,
+        reset=e.reset,
+        window=e.window,
+    ),
+    CacheAnswered: lambda e: lambda: CacheAnswered(at=e.at, ticket=e.ticket, entry=e.entry, alias=e.alias),
+    FlightJoined: lambda e: lambda: FlightJoined(at=e.at, ticket=e.ticket, role=e.role),
+}
+
+
 class Conversation:
     """One request through an exchange: every event that a driver would make of it, and every answer.
 
@@ -140,17 +168,14 @@ class Conversation:
         )
         commands = self._feed(performer, first)
         if type(commands[-2]) is not Respond:
-            self._feed(performer, BodyReceived(at=AT, data=request.body))
-            commands = self._feed(performer, BodyEnded(at=AT))
+            commands = self._feed(performer, BodyReceived(at=AT, data=request.body, last=True))
         answer = next(command for command in commands if isinstance(command, Respond))
         self.answer = answer
 
     def _feed(self, performer: Performer, event: ExchangeEvent | None) -> Commands:
         commands: Commands = ()
         while event is not None:
-            fields = {name: getattr(event, name) for name in event.__struct_fields__}
-            kind: Callable[..., Any] = type(event)
-            self._events.append(functools.partial(kind, **fields))
+            self._events.append(_BUILT[type(event)](event))
             commands = self._exchange.handle(event)
             event = performer.answer(commands)
         return commands

@@ -25,6 +25,7 @@ from vstack_proto.errors import RemoteProtocolError, TraceNotReadable
 from vstack_proto.events import (
     BaselineRead,
     BodyEnded,
+    BodyReceived,
     CacheAnswered,
     DeadlinePassed,
     FlightHandedOver,
@@ -34,7 +35,7 @@ from vstack_proto.events import (
     ModelFailed,
 )
 from vstack_proto.faults import MAX_FAULTS
-from vstack_proto.limits import check_body, check_trace
+from vstack_proto.limits import MAX_BODY_BYTES, check_body, check_trace, too_large
 from vstack_proto.patterns.common import MODES
 from vstack_proto.state import ALIAS, CACHE, FLIGHT, FOLLOW, MODEL
 from vstack_proto.trace import CanonicalTrace
@@ -53,7 +54,27 @@ class AnalysisSteps(AnswerSteps):
 
     __slots__ = ()
 
-    def _body_ended(self, event: BodyEnded) -> Commands:
+    def _body(self, event: BodyReceived) -> Commands:
+        state, limits = self.state, self.limits
+        state.received += len(event.data)
+        if state.received > limits.max_body_bytes:
+            raise too_large("the body", "bytes", limits.max_body_bytes, state.received, MAX_BODY_BYTES)
+        state.body.append(event.data)
+        if event.last:
+            return self._body_ended(event)
+        if state.received == state.content_length:
+            return ()  # the end is the next thing to come
+        return (ArmDeadline(self._body_deadline(event.at)),)
+
+    def _body_deadline(self, now: float) -> float:
+        """When the body counts as stalled: no progress for a while, or slower than the least rate since it began."""
+        state, limits = self.state, self.limits
+        stalled = now + limits.body_timeout
+        by_rate = state.started + limits.body_timeout + state.received / limits.min_body_rate
+        first = min(by_rate, stalled)
+        return min(state.last_moment, first)
+
+    def _body_ended(self, event: BodyEnded | BodyReceived) -> Commands:
         state, policy = self.state, self.policy
         state.unread = False
         if len(state.body) != 1:
@@ -91,9 +112,9 @@ class AnalysisSteps(AnswerSteps):
         state, policy = self.state, self.policy
         if not policy.cache:
             return (ArmDeadline(state.last_moment), *self._decode(at))
-        state.alias = alias_key(path, state.body[0], self._scope if policy.scope_by_key else "")
+        state.alias = alias = alias_key(path, state.body[0], self._scope if policy.scope_by_key else "")
         state.phase = ALIAS
-        return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, state.alias)
+        return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, alias)
 
     @property
     def _scope(self) -> str:

@@ -46,8 +46,13 @@ TITLES = {
 
 
 @functools.lru_cache(maxsize=8)
-def http_date(second: int) -> str:
-    """A ``Date`` field (RFC 9110, section 5.6.7), whatever the locale; ``second`` counts from 1970."""
+def date_field(second: float) -> tuple[str, str]:
+    """The ``Date`` field of an answer; ``second`` counts from 1970, and is a whole one."""
+    return "date", http_date(second)
+
+
+def http_date(second: float) -> str:
+    """A date as header fields have it (RFC 9110, section 5.6.7), whatever the locale; ``second`` counts from 1970."""
     moment = dt.datetime.fromtimestamp(second, dt.UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT"

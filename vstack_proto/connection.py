@@ -206,7 +206,10 @@ class Connection:
         if isinstance(event, WireHead):
             self._begin(event, at)
         elif isinstance(event, WireBody):
-            self._tell(BodyReceived(at=at, data=event.data))
+            last = self._wire.complete
+            if last:
+                self._wants_body = False
+            self._tell(BodyReceived(at=at, data=event.data, last=last))
         else:
             assert isinstance(event, WireEnd), "the reader is asked for nothing behind a request that said close"
             self._wants_body = False
@@ -317,7 +320,7 @@ class Connection:
         self._wants_body = False
         if not close:
             if not self._ended:
-                # A request without a body, whose end nobody has asked for.
+                # Without a body, or with one whose last part was known as such, its end is still to be taken.
                 self._wire.next_event()
             self._wire.next_request()
             self.stage = IDLE

@@ -69,13 +69,18 @@ class FramingRefused(Event, frozen=True, gc=False, tag=True, kw_only=True):
 
 
 class BodyReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
-    """Part of the request's body; any length but zero."""
+    """Part of the request's body; any length but zero.
+
+    Attributes:
+        last: Whether that was the end of it; after such a part comes no ``BodyEnded``.
+    """
 
     data: bytes
+    last: bool = False
 
 
 class BodyEnded(Event, frozen=True, gc=False, tag=True, kw_only=True):
-    """The request's body is complete."""
+    """The request's body is complete, which could not be told from its last part."""
 
 
 class KeyChecked(Answered, frozen=True, gc=False, tag=True, kw_only=True):

@@ -103,6 +103,7 @@ P, X = Phase, Exchange
 
 _AFTER_QUOTA = (P.BODY, P.READINESS, P.METRICS, P.LEARNINGS, P.ANALYTICS, P.DONE)
 _AFTER_KEY = (P.QUOTA, *_AFTER_QUOTA)
+_AFTER_BODY = (P.ALIAS, P.BASELINE, P.FLIGHT, P.LEARNINGS, P.DONE)
 _ANSWERED = (P.HELP, P.DONE)
 _AFTER_FLIGHT = (P.MODEL, *_ANSWERED)
 
@@ -151,8 +152,8 @@ RULES: dict[Phase, Row] = {
     P.QUOTA: _row(P.QUOTA, rule(QuotaAnswered, X._quota_answered, *_AFTER_QUOTA)),
     P.BODY: _row(
         P.BODY,
-        rule(BodyReceived, X._body, P.BODY, P.DONE),
-        rule(BodyEnded, X._body_ended, P.ALIAS, P.BASELINE, P.FLIGHT, P.LEARNINGS, P.DONE),
+        rule(BodyReceived, X._body, P.BODY, *_AFTER_BODY),
+        rule(BodyEnded, X._body_ended, *_AFTER_BODY),
         rule(FramingRefused, X._bad_body, P.DONE),
     ),
     P.ALIAS: _row(P.ALIAS, rule(CacheAnswered, X._alias_answered, P.BASELINE, P.CACHE, *_ANSWERED)),

@@ -18,7 +18,6 @@ from vstack_proto.commands import (
 from vstack_proto.encoding import SUPPORTED
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import (
-    BodyReceived,
     FramingRefused,
     HeadReceived,
     KeyChecked,
@@ -118,13 +117,19 @@ class IntakeSteps(LearningSteps):
         return (ArmDeadline(state.last_moment), *self._take_quota())
 
     def _not_a_request(self, event: FramingRefused) -> Commands:
-        state = self.state
-        state.wall, state.started = event.wall, event.at
-        state.method, state.path, state.fields = event.method, event.path, event.fields
-        state.peer = event.peer
-        state.unread = True
         asked = event.fields.get("x-request-id")
-        state.request_id = asked if asked and _is_request_id(asked) else event.request_id
+        self.state = State(
+            HEAD,
+            self.state.draining,
+            wall=event.wall,
+            started=event.at,
+            request_id=asked if asked and _is_request_id(asked) else event.request_id,
+            peer=event.peer,
+            method=event.method,
+            path=event.path,
+            fields=event.fields,
+            unread=True,
+        )
         self._trace_back()
         raise RemoteProtocolError(event.status, event.code, event.message)
 
@@ -252,21 +257,3 @@ class IntakeSteps(LearningSteps):
             told = f"Content-Encoding {asked[:100]!r}; {', '.join(SUPPORTED)} or none are read"
             raise RemoteProtocolError(415, "unsupported_media_type", told)
         self.state.content_encoding = encoding
-
-    def _body(self, event: BodyReceived) -> Commands:
-        state, limits = self.state, self.limits
-        state.received += len(event.data)
-        if state.received > limits.max_body_bytes:
-            raise too_large("the body", "bytes", limits.max_body_bytes, state.received, MAX_BODY_BYTES)
-        state.body.append(event.data)
-        if state.received == state.content_length:
-            return ()  # the end is the next thing to come
-        return (ArmDeadline(self._body_deadline(event.at)),)
-
-    def _body_deadline(self, now: float) -> float:
-        """When the body counts as stalled: no progress for a while, or slower than the least rate since it began."""
-        state, limits = self.state, self.limits
-        stalled = now + limits.body_timeout
-        by_rate = state.started + limits.body_timeout + state.received / limits.min_body_rate
-        first = min(by_rate, stalled)
-        return min(state.last_moment, first)

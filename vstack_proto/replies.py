@@ -14,14 +14,13 @@ from vstack_proto.answers import (
     REVALIDATE,
     SECURITY,
     STRICT_TRANSPORT,
+    date_field,
     error_body,
-    http_date,
     server_event,
 )
 from vstack_proto.catalogue import Document
 from vstack_proto.commands import (
     Abort,
-    AnyCommand,
     CancelCall,
     Commands,
     EndStream,
@@ -39,7 +38,7 @@ from vstack_proto.framing import Headers
 from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, names
 from vstack_proto.outcomes import outcome_of
 from vstack_proto.service import Service
-from vstack_proto.state import BODY, DONE, HEAD, State
+from vstack_proto.state import BODY, DONE, HEAD, NOTHING, State
 
 _EXPOSED = "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-Cache, Retry-After"
 _ALWAYS = (*SECURITY, CONTENT_POLICY)
@@ -60,7 +59,7 @@ class Replies:
         self.service = service
         self.policy = service.policy
         self.limits = service.policy.limits
-        self.state = State() if state is None else state
+        self.state = NOTHING if state is None else state
         # A short cut past decoding ``state.analysis.trace`` again; an exchange continued elsewhere does without.
         self.trace: msgspec.Struct | None = None
         # Likewise past reading it again: what follows from the trace alone.
@@ -100,21 +99,18 @@ class Replies:
     def _finish(self, status: int, headers: Headers, body: bytes, code: str = "") -> Commands:
         """The answer, what gives back that which is held, and the record; the exchange is done."""
         state = self.state
-        if not (state.waiting or state.flight or state.streams):
-            state.phase = DONE
-            state.body = []
-            return self._response(status, headers, body), self._record(status, code)
-        release = self._release()
+        release = self._release() if state.waiting or state.flight else ()
         state.phase = DONE
         state.body = []
-        reply: tuple[AnyCommand, ...]
-        if state.streaming:
-            reply = (SendPart(self._last_part(body, code)), EndStream())
-        elif state.streams and not code:
-            reply = (*self._open_stream(headers[2:]), SendPart(server_event("result", body)), EndStream())
-        else:
-            reply = (self._response(status, headers, body),)
-        return (*release, *reply, self._record(status, code))
+        if state.streams and (state.streaming or not code):
+            opening = () if state.streaming else self._open_stream(headers[2:])
+            return (*release, *opening, SendPart(self._last_part(body, code)), EndStream(), self._record(status, code))
+        close = state.draining or state.unread or not state.keep_alive
+        # 204 and 304 have no body, hence no length (RFC 9110, section 8.6).
+        if status != 204 and status != 304:
+            headers = (*headers, ("content-length", str(len(body))))
+        reply = Respond(status, self._completed(headers, close), b"" if state.method == "HEAD" else body, close)
+        return (*release, reply, self._record(status, code)) if release else (reply, self._record(status, code))
 
     @property
     def _contribution(self) -> Contribution:
@@ -124,14 +120,6 @@ class Replies:
         if self.state.surface != REST:
             return self._contribution.part(body)
         return server_event("error" if code else "result", body)
-
-    def _response(self, status: int, headers: Headers, body: bytes) -> Respond:
-        state = self.state
-        close = state.draining or state.unread or not state.keep_alive
-        # 204 and 304 have no body, hence no length (RFC 9110, section 8.6).
-        if status != 204 and status != 304:
-            headers = (*headers, ("content-length", str(len(body))))
-        return Respond(status, self._completed(headers, close), b"" if state.method == "HEAD" else body, close)
 
     def _open_stream(self, more: Headers = ()) -> Commands:
         """The head of an answer in server-sent events."""
@@ -147,8 +135,7 @@ class Replies:
         quota: Headers = ()
         if state.limit >= 0:
             quota = ("x-ratelimit-limit", str(state.limit)), ("x-ratelimit-remaining", str(state.remaining))
-        date = "date", http_date(int(state.wall))
-        headers = (*headers, date, ("x-request-id", state.request_id), *always, *quota)
+        headers = (*headers, date_field(state.wall // 1), ("x-request-id", state.request_id), *always, *quota)
         if close or state.secure or state.origin or self.policy.ietf_headers:
             headers += self._occasional(close)
         return headers
@@ -229,17 +216,22 @@ class Replies:
         return ticket
 
     def _left(self, event: PeerLeft) -> Commands:
-        began = self.state.phase is not HEAD
+        if self.state.phase is HEAD:
+            return self._never_begin()
         release = self._release()
         self.state.phase = DONE
         # 499 is what proxies log for a caller who left; it is never sent.
-        return (*release, Abort(), *((self._record(499, "cancelled"),) if began else ()))
+        return (*release, Abort(), self._record(499, "cancelled"))
+
+    def _never_begin(self) -> Commands:
+        """End without an answer: no head has come, so that nobody asks."""
+        self.state = State(DONE)
+        return (Abort(),)
 
     def _too_late(self, event: DeadlinePassed) -> Commands:
         state, limits = self.state, self.limits
         if state.phase is HEAD:
-            state.phase = DONE
-            return (Abort(),)
+            return self._never_begin()
         if state.phase is BODY and event.at < state.last_moment:
             told = (
                 f"the body stopped coming after {state.received} bytes; at most {limits.body_timeout:g} s may pass "
@@ -253,20 +245,18 @@ class Replies:
         return self.refuse(RemoteProtocolError(504, "timeout", told), event.at)
 
     def _shut_down(self, event: ShutdownAsked) -> Commands:
-        state = self.state
-        state.draining = True
+        if self.state.phase is HEAD:
+            self.state = State(HEAD, draining=True)
+            return self._never_begin() if event.now else ()
+        self.state.draining = True
         if not event.now:
             return ()
-        if state.phase is HEAD:
-            state.phase = DONE
-            return (Abort(),)
         told = "the service is stopping; send the request to another replica, or again in a moment"
         return self.refuse(RemoteProtocolError(503, "draining", told, retry_after=1), event.at)
 
     def _crashed(self, event: Crashed) -> Commands:
         if self.state.phase is HEAD:
-            self.state.phase = DONE
-            return (Abort(),)
+            return self._never_begin()
         told = "a fault of the service; it has been logged under this request id"
         return self.refuse(RemoteProtocolError(500, "internal_error", told), event.at)
 

@@ -55,7 +55,7 @@ class Phase(enum.IntEnum):
  ANALYTICS, DONE) = Phase  # fmt: skip
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, gc=False):
     """The memory of an exchange.
 
     Attributes:
@@ -136,3 +136,7 @@ class State(msgspec.Struct):
     baseline: str = ""
     reference: bytes = b""
     entry: CacheEntry | None = None
+
+
+NOTHING = State()
+"""What every exchange knows before its head comes. All share it: it is replaced, and never changed."""

@@ -210,7 +210,7 @@ def sample_event(
         head: HeadReceived = msgspec.structs.replace(chosen, at=at, wall=chosen.wall + (at - START))
         return head
     if kind is BodyReceived:
-        return BodyReceived(at=at, data=choose(having.bodies))
+        return BodyReceived(at=at, data=choose(having.bodies), last=choose((False, True)))
     if kind is ModelAnswered:
         return ModelAnswered(at=at, ticket=ticket, text=choose(having.texts), usage=choose((Usage(), Usage(7, 2))))
     fields = {name: choose(values) for name, values in _CHOICES[kind].items()}

@@ -108,6 +108,11 @@ class WireReader:
         return len(self._buf) - self._at
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing but ``WireEnd`` is left of the request; where chunks may follow, that is not known."""
+        return self._phase is _END
+
+    @property
     def started(self) -> bool:
         """Whether any byte of the next head has come; an empty line before it is not one. False within a body."""
         if self._phase is not _HEAD and self._phase is not _DONE:

@@ -198,12 +198,12 @@ class Call:
     def _feed_body(self) -> None:
         while self._held and self._exchange.state.phase is Phase.BODY:
             message = self._held.pop(0)
-            if data := message.get("body", b""):
-                self.tell(BodyReceived(at=self._now(), data=bytes(data)))
-            state = self._exchange.state
+            data, state = bytes(message.get("body", b"")), self._exchange.state
             # What Content-Length announces is all there is: the host server need not be asked whether more comes.
-            complete = not message.get("more_body", False) or state.received == state.content_length > 0
-            if complete and state.phase is Phase.BODY:
+            complete = not message.get("more_body", False) or state.received + len(data) == state.content_length > 0
+            if data:
+                self.tell(BodyReceived(at=self._now(), data=data, last=complete))
+            elif complete:
                 self.tell(BodyEnded(at=self._now()))
 
     async def _wait(self) -> None:

@@ -91,6 +91,7 @@ NOBODY = KeyChecked(at=START, ticket=0, name=None, loaded=1)
 ADMITTED = admitted(START, 0)
 REFUSED = QuotaAnswered(at=START, ticket=0, verdict="refused", limit=5, retry_after=2.0)
 DATA = BodyReceived(at=START, data=MODEL_BODY)
+LAST_DATA = BodyReceived(at=START, data=MODEL_BODY, last=True)
 OFFLINE_DATA = BodyReceived(at=START, data=BODY)
 END = BodyEnded(at=START)
 MISS = CacheAnswered(at=START, ticket=0)
@@ -164,6 +165,8 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.QUOTA, QuotaAnswered, P.METRICS): (COUNTED, (METRICS, ADMITTED)),
     (P.QUOTA, QuotaAnswered, P.DONE): (COUNTED, (PLAIN_HEAD, REFUSED)),
     (P.BODY, BodyReceived, P.BODY): (OPEN, (PLAIN_HEAD, DATA)),
+    (P.BODY, BodyReceived, P.ALIAS): (CACHING, (PLAIN_HEAD, LAST_DATA)),
+    (P.BODY, BodyReceived, P.FLIGHT): (OPEN, (PLAIN_HEAD, LAST_DATA)),
     (P.BODY, BodyReceived, P.DONE): (SMALL, (PLAIN_HEAD, DATA)),
     (P.BODY, BodyEnded, P.ALIAS): (CACHING, (PLAIN_HEAD, DATA, END)),
     (P.BODY, BodyEnded, P.FLIGHT): (OPEN, (PLAIN_HEAD, DATA, END)),
