@@ -138,5 +138,9 @@ class State(msgspec.Struct, gc=False):
     entry: CacheEntry | None = None
 
 
-NOTHING = State()
-"""What every exchange knows before its head comes. All share it: it is replaced, and never changed."""
+class _Unborn(State, frozen=True, gc=False):  # type: ignore[misc]  # as little as a value that many share may change
+    """What an exchange knows before its head comes."""
+
+
+NOTHING = _Unborn()
+"""All exchanges share it until they begin: it is replaced, and cannot be changed."""

@@ -36,6 +36,8 @@ from vstack_proto.events import (
     ShutdownAsked,
 )
 from vstack_proto.exchange import Exchange
+from vstack_proto.limits import Limits
+from vstack_proto.state import State
 from vstack_proto.testing import START, analyze_received, head_received, like, make_service, play, refusal
 from vstack_proto.values import Alias
 
@@ -107,7 +109,7 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, target: str, allow: 
 
 
 def test_connect_is_told_what_is_allowed() -> None:
-    exchange = Exchange(OPEN)
+    exchange = Exchange(OPEN, State())
     fault = RemoteProtocolError(405, "method_not_allowed", "CONNECT is not allowed")
     assert (
         refusal(405, "method_not_allowed", allow="GET, HEAD, POST").differences(exchange.refuse(fault, START)[0]) == []
@@ -390,6 +392,12 @@ def test_a_body_deadline_moves_with_the_body_and_is_never_behind_that_of_the_who
             (BodyReceived(at=START + 100.0, data=b"x" * 49_999), [ArmDeadline(START + 120.0)]),
         ],
     )
+
+
+def test_a_body_is_due_no_later_than_its_answer() -> None:
+    service = make_service(PATTERN, limits=Limits(request_timeout=5.0))
+    told = Exchange(service).handle(analyze_received("last_word", length=100))
+    assert told == (ArmDeadline(START + 5.0), ArmDeadline(START + 5.0), ReadBody(send_continue=False))
 
 
 def test_events_are_for_who_likes_them_best() -> None:
