@@ -91,7 +91,6 @@ NOBODY = KeyChecked(at=START, ticket=0, name=None, loaded=1)
 ADMITTED = admitted(START, 0)
 REFUSED = QuotaAnswered(at=START, ticket=0, verdict="refused", limit=5, retry_after=2.0)
 DATA = BodyReceived(at=START, data=MODEL_BODY)
-LAST_DATA = BodyReceived(at=START, data=MODEL_BODY, last=True)
 OFFLINE_DATA = BodyReceived(at=START, data=BODY)
 END = BodyEnded(at=START)
 MISS = CacheAnswered(at=START, ticket=0)
@@ -122,6 +121,11 @@ KEYED_ANALYTICS = head_received("GET", "/v1/analytics", (("x-api-key", KEY),))
 RECORDS = head_received("POST", "/v1/learnings", (("content-length", "1"),))
 FINDING = BodyReceived(at=START, data=b'{"pattern":"last_word"}')
 COUNTED_OUTCOMES = OutcomesAggregated(at=START, ticket=0)
+
+
+def the_last(part: BodyReceived) -> BodyReceived:
+    return msgspec.structs.replace(part, last=True)
+
 
 # A way into each phase.
 WAYS: dict[Phase, tuple[Service, tuple[Event, ...]]] = {
@@ -165,8 +169,8 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.QUOTA, QuotaAnswered, P.METRICS): (COUNTED, (METRICS, ADMITTED)),
     (P.QUOTA, QuotaAnswered, P.DONE): (COUNTED, (PLAIN_HEAD, REFUSED)),
     (P.BODY, BodyReceived, P.BODY): (OPEN, (PLAIN_HEAD, DATA)),
-    (P.BODY, BodyReceived, P.ALIAS): (CACHING, (PLAIN_HEAD, LAST_DATA)),
-    (P.BODY, BodyReceived, P.FLIGHT): (OPEN, (PLAIN_HEAD, LAST_DATA)),
+    (P.BODY, BodyReceived, P.ALIAS): (CACHING, (PLAIN_HEAD, the_last(DATA))),
+    (P.BODY, BodyReceived, P.FLIGHT): (OPEN, (PLAIN_HEAD, the_last(DATA))),
     (P.BODY, BodyReceived, P.DONE): (SMALL, (PLAIN_HEAD, DATA)),
     (P.BODY, BodyEnded, P.ALIAS): (CACHING, (PLAIN_HEAD, DATA, END)),
     (P.BODY, BodyEnded, P.FLIGHT): (OPEN, (PLAIN_HEAD, DATA, END)),
@@ -193,6 +197,8 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.KEY, KeyChecked, P.ANALYTICS): (KEEPING_KEYED, (KEYED_ANALYTICS, NAMED)),
     (P.QUOTA, QuotaAnswered, P.LEARNINGS): (KEEPING_COUNTED, (LEARNINGS, ADMITTED)),
     (P.QUOTA, QuotaAnswered, P.ANALYTICS): (KEEPING_COUNTED, (ANALYTICS, ADMITTED)),
+    (P.BODY, BodyReceived, P.BASELINE): (KEEPING_ALONE, (PLAIN_HEAD, the_last(COMPARED_DATA))),
+    (P.BODY, BodyReceived, P.LEARNINGS): (KEEPING, (RECORDS, the_last(FINDING))),
     (P.BODY, BodyEnded, P.BASELINE): (KEEPING_ALONE, (PLAIN_HEAD, COMPARED_DATA, END)),
     (P.BODY, BodyEnded, P.LEARNINGS): (KEEPING, (RECORDS, FINDING, END)),
     (P.ALIAS, CacheAnswered, P.BASELINE): (KEEPING, (PLAIN_HEAD, COMPARED_DATA, END, MISS)),
