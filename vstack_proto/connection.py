@@ -206,10 +206,8 @@ class Connection:
         if isinstance(event, WireHead):
             self._begin(event, at)
         elif isinstance(event, WireBody):
-            last = self._wire.complete
-            if last:
-                self._wants_body = False
-            self._tell(BodyReceived(at=at, data=event.data, last=last))
+            self._wants_body = not self._wire.complete
+            self._tell(BodyReceived(at=at, data=event.data, last=not self._wants_body))
         else:
             assert isinstance(event, WireEnd), "the reader is asked for nothing behind a request that said close"
             self._wants_body = False
