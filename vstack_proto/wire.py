@@ -99,8 +99,7 @@ class WireReader:
         # Of the body that is being read:
         self._left = 0  # bytes still to come, of the body or of the chunk
         self._tail = False  # the CRLF behind a chunk's data is due
-        self._chunks = 0
-        self._bytes = 0
+        self._chunks = self._bytes = 0
 
     @property
     def buffered(self) -> int:
