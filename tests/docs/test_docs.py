@@ -12,7 +12,7 @@ import pytest
 from vstack_proto import commands as vocabulary
 from vstack_proto.auth import KeyTable
 from vstack_proto.commands import AnyCommand, ArmDeadline, ReadBody
-from vstack_proto.events import BodyEnded, BodyReceived, ExchangeEvent
+from vstack_proto.events import BodyReceived, ExchangeEvent
 from vstack_proto.exchange import Exchange
 from vstack_proto.intake import checked_head
 from vstack_proto.openapi_errors import ERRORS
@@ -177,8 +177,7 @@ def test_a_request_walks_through_as_the_page_says() -> None:
             http_version="1.1",
         )
     )
-    walk.tell(BodyReceived(at=10_000.0, data=body))
-    walk.tell(BodyEnded(at=10_000.0))
+    walk.tell(BodyReceived(at=10_000.0, data=body, last=True))
     known = {name for name in vars(vocabulary) if isinstance(vars(vocabulary)[name], type)}
     told = [
         (spans(row[0]), [name for name in spans(row[1]) if name in known]) for row in rows("architecture.md", "event")
