@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Case, Evidence, Reading, Signal, Step
+from vstack_proto.patterns.common import Case, Evidence, Pass, Reading, Signal, Step, asks
 
 
 def case_of(*said: tuple[str, str], signals: tuple[Signal, ...] = ()) -> Case[Any]:
@@ -46,6 +46,36 @@ def test_events_stand_once() -> None:
     said = [talk.Happening(kind, step, "c", quote) for kind, step, quote in told]
     assert talk.counted(case, said) == {"a": 2, "b": 1}
     assert case.grounding.dropped == 2
+
+
+REGISTERS = (Pass("one", talk.Events, asks("")), Pass("two", talk.Events, asks("")))
+
+
+def test_registers_are_tallied() -> None:
+    case = case_of(("agent", "It works."), ("agent", "It broke, and it works."))
+    one = talk.Events((talk.Happening("bad", 1, "broke", "It broke"), talk.Happening("bad", 1, "again", "It broke")))
+    two = talk.Events((talk.Happening("good", 1, "c", "it works"), talk.Happening("bad", 0, "c", "It broke")))
+    counts, lapses = talk.tally(case, {"one": one, "two": two}, REGISTERS, {"bad"}, {"bad": 9})
+    # Each once, and only in the step that it stands in; what is no lapse is counted and proves nothing.
+    assert counts == {"bad": 1, "good": 1}
+    assert lapses == (Evidence("broke", (1,), "It broke"),)
+    assert (case.grounding.cited, case.grounding.dropped) == (4, 1)
+    assert talk.tally(case, {}, REGISTERS, {"bad"}, {"bad": 9}) == ({"bad": 9}, ())
+
+
+marks = st.tuples(st.sampled_from("ab"), st.integers(-1, 3), st.sampled_from(["yes", "nope", "maybe"]))
+
+
+@given(st.lists(marks, max_size=12))
+def test_a_tally_counts_no_more_than_stands(told: list[tuple[str, int, str]]) -> None:
+    case = case_of(("agent", "yes and nope"), ("agent", "nope"))
+    listed = talk.Events(tuple(talk.Happening(kind, step, "c", quote) for kind, step, quote in told))
+    counts, lapses = talk.tally(case, {"one": listed}, REGISTERS, "a", {})
+    stands = {
+        (kind, step, quote) for kind, step, quote in told if (step, quote) in {(0, "yes"), (0, "nope"), (1, "nope")}
+    }
+    assert counts == {kind: n for kind in "ab" if (n := sum(one[0] == kind for one in stands))}
+    assert {(one.steps[0], one.quote) for one in lapses} == {one[1:] for one in stands if one[0] == "a"}
 
 
 def test_a_look_aside_counts_nothing() -> None:

@@ -11,7 +11,7 @@ from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import grpi_audits as audits
 from vstack_proto.patterns import grpi_signs as words
 from vstack_proto.patterns import grpi_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -309,8 +309,7 @@ def conclude(case: Case[TeamSetupRequest], answers: Answers) -> WorkingAgreement
     answer: texts.AgreementAnswer | None = answers.get("agreement")
     roles: texts.RolesAnswer | None = answers.get("roles")
     told = agreement_of(trace, answer)
-    proposed = getattr(answers.get("interventions", answer), "interventions", ())
-    interventions = signs.adopted(proposed, texts.COMPOSITION, told.profile_pattern)
+    interventions = talk.proposed(answers, "agreement", texts.COMPOSITION, told.profile_pattern)
     failing = audits.unmet(case, answers.get("rehearsal"))
     interventions = interventions or remedies(case, gaps_of(case, told, answer is not None), failing)
     pairs = [(one.target_dimension, one.intervention_type) for one in interventions]

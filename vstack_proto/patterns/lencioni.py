@@ -317,7 +317,7 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
 def _interventions(
     case: Case[Any], answers: Answers, scores: Mapping[str, float], profile: Profile, roots: Container[str]
 ) -> tuple[LencioniIntervention, ...]:
-    showing = {one for one, score in scores.items() if score >= signs.SHOWS}
+    showing = {label for label in DYSFUNCTIONS if scores[label] >= signs.SHOWS}
     computed = signs.remedies(LencioniIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
     chosen = talk.proposed(answers, "pyramid", texts.COMPOSITION, profile, showing) or computed
     # What led to the rest comes first: what rests on it may mend itself.

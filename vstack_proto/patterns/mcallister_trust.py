@@ -217,7 +217,7 @@ def assess_offline(case: Case[TrustConversationTrace]) -> TrustBalanceDetection:
     """From the signals alone."""
     told = signs.assessed(case, LABEL_OF, standing(case), "Nothing in the turns builds or spends {label} trust.")
     sure = signs.confidence(case.signals, len(case.reading.steps))
-    return _detection(case, told, (), sure, texts.happened(case), ())
+    return _detection(case, told, {}, sure, texts.happened(case), ())
 
 
 class DimensionsAnswer(Answer, frozen=True):
@@ -274,16 +274,15 @@ PASSES: dict[Mode, tuple[Pass, ...]] = {
 def conclude(case: Case[TrustConversationTrace], answers: Answers) -> TrustBalanceDetection:
     """Scores as far as quotations bear them out; a dimension without a finding has no trust, as the contract says."""
     told = talk.heard(case, findings(answers), LABEL_OF, standing(case))
-    proposed = getattr(answers.get("interventions", answers["dimensions"]), "interventions", ())
     sure = round(min(0.9, 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())), 2)
     counts, lapses = talk.tally(case, answers, REGISTERS, texts.LAPSES, texts.happened(case))
-    return _detection(case, told, proposed, sure, counts, lapses)
+    return _detection(case, told, answers, sure, counts, lapses)
 
 
 def _detection(
     case: Case[TrustConversationTrace],
     told: Mapping[str, signs.Judged],
-    proposed: Iterable[BalanceIntervention],
+    answers: Answers,
     confidence: float,
     counts: Mapping[str, int],
     lapses: tuple[Evidence, ...],
@@ -291,10 +290,9 @@ def _detection(
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     cognitive, affective = scores["cognitive"], scores["affective"]
     profile, quality = profile_of(**scores), quality_of(**scores)
-    kept = (one for one in proposed if scores[one.target_dimension] <= talk.SOUND)
-    interventions = signs.adopted(kept, texts.COMPOSITION, profile) or talk.advised(
-        BalanceIntervention, case.signals, texts.ADVICE, {name for name in DIMENSIONS if scores[name] <= talk.SOUND}
-    )
+    wanting = {name for name in DIMENSIONS if scores[name] <= talk.SOUND}
+    interventions = talk.proposed(answers, "dimensions", texts.COMPOSITION, profile, wanting)
+    interventions = interventions or talk.advised(BalanceIntervention, case.signals, texts.ADVICE, wanting)
     pairs = [(one.target_dimension, one.intervention_type) for one in interventions]
     payload = {"dimension_scores": scores, "trust_quality": quality}
     ranked = sorted(told.values(), key=lambda own: own.score)

@@ -13,7 +13,7 @@ import msgspec
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import mcgregor_oversight as oversight
 from vstack_proto.patterns import mcgregor_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -348,8 +348,7 @@ def _interventions(
 ) -> tuple[ModeIntervention, ...]:
     if modes.quality == "well-matched":
         return ()
-    told = answers.get("interventions", answers.get("modes"))
-    proposed = signs.adopted(getattr(told, "interventions", ()), texts.COMPOSITION, profile)
+    proposed = talk.proposed(answers, "modes", texts.COMPOSITION, profile)
     # Signals named by the failure mode lead the shared rule to its playbook, and to the steps where it shows.
     seen = [Signal(texts.REMEDY_OF[profile], "", proof.steps, "", 0.5) for proof in shown or modes.proofs]
     scores: dict[str, float] = {modes.seen: max(modes.mismatch, signs.SHOWS)}

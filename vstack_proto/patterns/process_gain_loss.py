@@ -13,7 +13,7 @@ import msgspec
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import process_gain_loss_signs as words
 from vstack_proto.patterns import process_gain_loss_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -314,11 +314,11 @@ def _measured(case: Case[ProcessTrace]) -> tuple[Evidence, ...]:
 def _interventions(
     case: Case[ProcessTrace], answers: Answers, scores: Mapping[str, float], profile: Profile
 ) -> tuple[ProcessIntervention, ...]:
-    told = getattr(answers.get("interventions", answers.get("factors")), "interventions", ())
     lost = quality_of(gain_of(case.trace)) == "process-loss"
-    proposed = [one for one in told if scores.get(one.target_factor, float(lost)) >= signs.SHOWS]
+    wanting = {factor for factor in FACTORS if scores[factor] >= signs.SHOWS} | ({"team_design"} if lost else set())
     computed = signs.remedies(ProcessIntervention, case.signals, scores, texts.PLAYBOOKS, texts.ATTACH)
-    return signs.adopted(proposed, texts.COMPOSITION, profile) or (*_design(case.trace, profile), *computed)
+    proposed = talk.proposed(answers, "factors", texts.COMPOSITION, profile, wanting)
+    return proposed or (*_design(case.trace, profile), *computed)
 
 
 def _design(trace: ProcessTrace, profile: Profile) -> Iterator[ProcessIntervention]:

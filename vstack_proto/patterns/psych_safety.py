@@ -248,7 +248,7 @@ def assess_offline(case: Case[MultiAgentSafetyTrace]) -> PsychologicalSafetyDete
     """From the signals alone."""
     told = signs.assessed(case, LABEL_OF, presence(case), "No message speaks for or against {label}.")
     sure = signs.confidence(case.signals, len(case.reading.steps))
-    return _detection(case, told, (), sure, (), happened(case), ())
+    return _detection(case, told, {}, sure, (), happened(case), ())
 
 
 VoiceKind = Literal["challenge", "agreement_only"]
@@ -310,10 +310,9 @@ def conclude(case: Case[MultiAgentSafetyTrace], answers: Answers) -> Psychologic
     answer = answers["behaviors"]
     told = talk.heard(case, findings(answers), LABEL_OF, presence(case))
     blocking = tuple(one.claim for one in case.ground(answer.blocking))
-    proposed = getattr(answers.get("interventions", answer), "interventions", ())
     sure = round(min(0.9, 0.5 + 0.03 * sum(len(one.proofs) for one in told.values())), 2)
     counts, lapses = talk.tally(case, answers, REGISTERS, LAPSES, happened(case))
-    return _detection(case, told, proposed, sure, blocking, counts, lapses)
+    return _detection(case, told, answers, sure, blocking, counts, lapses)
 
 
 def happened(case: Case[MultiAgentSafetyTrace]) -> Mapping[str, int]:
@@ -336,7 +335,7 @@ def audits_of(counts: Mapping[str, int]) -> dict[str, Any]:
 def _detection(
     case: Case[MultiAgentSafetyTrace],
     told: Mapping[str, signs.Judged],
-    proposed: Iterable[SafetyIntervention],
+    answers: Answers,
     confidence: float,
     blocking: tuple[str, ...],
     counts: Mapping[str, int],
@@ -345,8 +344,8 @@ def _detection(
     trace, scores = case.trace, {name: own.score for name, own in told.items()}
     profile, safety = profile_of(scores), safety_of(scores)
     wanting = {name for name in BEHAVIORS if scores[name] <= talk.SOUND}
-    kept = signs.adopted((one for one in proposed if one.target_behavior in wanting), COMPOSITION, profile)
-    interventions = kept or talk.advised(SafetyIntervention, case.signals, texts.ADVICE, wanting)
+    interventions = talk.proposed(answers, "behaviors", COMPOSITION, profile, wanting)
+    interventions = interventions or talk.advised(SafetyIntervention, case.signals, texts.ADVICE, wanting)
     pairs = [(one.target_behavior, one.intervention_type) for one in interventions]
     costly = signs.by_label(one for one in case.signals if one.name in SPENDS and SPENDS[one.name] in wanting)
     seen = (f"{name.replace('_', ' ')} ({signs.listed(one.steps[0] for one in own)})" for name, own in costly.items())

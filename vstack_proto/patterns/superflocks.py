@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns import superflocks_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
@@ -238,8 +238,7 @@ def conclude(case: Case[RoutingTrace], answers: Answers) -> SuperflocksDetection
     routing: texts.RoutingAnswer | None = answers.get("routing")
     passed, (elsewhere, again) = passed_over(case, answers), retried(case, answers)
     profile = profile_of(told, forensic, elsewhere)
-    proposed = getattr(answers.get("interventions", routing), "interventions", ())
-    interventions = signs.adopted(proposed, texts.COMPOSITION, profile) or remedies(case, told)
+    interventions = talk.proposed(answers, "routing", texts.COMPOSITION, profile) or remedies(case, told)
     pairs = [(told.quality, one.intervention_type) for one in interventions]
     added = [*(case.ground(routing.evidence) if routing else ()), *(proof for _, _, proof in passed), *again]
     payload = {"top_agent": told.top, "fragility_score": told.fragility}

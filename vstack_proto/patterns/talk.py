@@ -211,7 +211,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def proposed(
-    answers: Answers, first: str, composition: Composition, profile: str, wanting: Container[str]
+    answers: Answers, first: str, composition: Composition, profile: str, wanting: Container[str] | None = None
 ) -> tuple[Any, ...]:
     """The interventions of a model that are worth reporting; they come in a pass of their own, or in the first.
 
@@ -220,10 +220,10 @@ def proposed(
         first: The pass that proposes as well where it is the only one.
         composition: Its first neighbour of the profile stands in for one that a ``compose_pattern`` does not name.
         profile: The profile found.
-        wanting: The targets for which something is to change.
+        wanting: The targets for which something is to change; None for any.
     """
     told = getattr(answers.get("interventions", answers.get(first)), "interventions", ())
-    kept = [one for one in told if getattr(one, one.__struct_fields__[0]) in wanting]
+    kept = [one for one in told if wanting is None or getattr(one, one.__struct_fields__[0]) in wanting]
     return adopted(kept, composition, profile)
 
 

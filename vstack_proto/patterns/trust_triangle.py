@@ -225,7 +225,7 @@ def assess_offline(case: Case[AgentInteractionTrace]) -> TrustTriangleAudit:
     """From the signals alone."""
     told = signs.assessed(case, LEG_OF, wobbles(case), "Nothing in the turns shows that {label} wobbles.")
     sure = signs.confidence(case.signals, len(case.reading.steps))
-    return _audit(case, told, (), sure, happened(case), ())
+    return _audit(case, told, {}, sure, happened(case), ())
 
 
 class LegsAnswer(Answer, frozen=True):
@@ -281,16 +281,15 @@ PASSES: dict[Mode, tuple[Pass, ...]] = {
 def conclude(case: Case[AgentInteractionTrace], answers: Answers) -> TrustTriangleAudit:
     """Scores as far as quotations bear them out; a leg without a finding does not wobble."""
     told = talk.heard(case, findings(answers), LEG_OF, wobbles(case), floor=0.1)
-    proposed = getattr(answers.get("interventions", answers["legs"]), "interventions", ())
     sure = 0.5 + 0.05 * sum(len(one.proofs) for one in told.values())
     counts, lapses = talk.tally(case, answers, REGISTERS, texts.LAPSES, happened(case))
-    return _audit(case, told, proposed, round(min(0.9, sure), 2), counts, lapses)
+    return _audit(case, told, answers, round(min(0.9, sure), 2), counts, lapses)
 
 
 def _audit(
     case: Case[AgentInteractionTrace],
     told: Mapping[str, signs.Judged],
-    proposed: Iterable[TrustIntervention],
+    answers: Answers,
     confidence: float,
     events: Mapping[str, int],
     lapses: tuple[Evidence, ...],
@@ -299,8 +298,8 @@ def _audit(
     profile, dominant = profile_of(scores), signs.leading(scores)
     interventions: tuple[TrustIntervention, ...] = ()
     if dominant != "none-observed":
-        kept = (one for one in proposed if scores[one.target_leg] >= 0.1)
-        interventions = signs.adopted(kept, texts.COMPOSITION, profile) or talk.advised(
+        touched = {leg for leg in LEGS if scores[leg] >= 0.1}
+        interventions = talk.proposed(answers, "legs", texts.COMPOSITION, profile, touched) or talk.advised(
             TrustIntervention, case.signals, texts.ADVICE, {leg for leg in LEGS if scores[leg] >= OBSERVED}
         )
     legs = tuple(
