@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import socket
 import subprocess
@@ -16,10 +15,13 @@ _READY = ("Ready to accept connections", "+monitor master")
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens at; low enough for the other one of a cluster's node, which lies 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port
 
 
 class RedisServer:
@@ -38,6 +40,7 @@ class RedisServer:
         self._args = args
         self._config = config
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
         self.port = 0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -67,9 +70,11 @@ class RedisServer:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if any(mark in line for mark in _READY):
-                threading.Thread(target=self._process.stdout.read, daemon=True).start()
+                # What it tells from now on nobody wants, but a full pipe would stop it.
+                self._reader = threading.Thread(target=self._process.stdout.read, daemon=True)
+                self._reader.start()
                 return True
-        self._process.wait()
+        self.kill()
         return False
 
     def send(self, number: signal.Signals) -> None:
@@ -88,10 +93,11 @@ class RedisServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            if self._process.stdout is not None:
-                with contextlib.suppress(ValueError):
-                    self._process.stdout.close()
-            self._process = None
+            if self._reader is not None:
+                self._reader.join()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = self._reader = None
 
     def ask(self, *command: str, password: str = "") -> str:
         """One command, over a connection of its own; the whole answer as it came."""
