@@ -40,10 +40,24 @@ def spawn(run: Callable[[], Awaitable[None]], name: str) -> anyio.CancelScope:
     return scope
 
 
+def interrupted() -> bool:
+    """Whether this task has been asked to end, though what was raised does not say so.
+
+    asyncio cancels a task once. Where a task group meets a failure in the same moment, the failure is all that comes
+    out of it: who then goes on in a loop goes on for good, and the loop that waits for its tasks never ends.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
+
+
 async def _guarded(run: Callable[[], Awaitable[None]], name: str, scope: anyio.CancelScope) -> None:
     with scope:
         try:
             await run()
         except* Exception:
             # In a group too: what was cancelled in the midst of a failure must still end as cancelled.
-            _log.exception("a background task failed", task=name)
+            if not (scope.cancel_called or interrupted()):
+                _log.exception("a background task failed", task=name)

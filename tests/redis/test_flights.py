@@ -85,12 +85,12 @@ def test_a_leader_that_is_not_heard_of_is_replaced(shared_server: RedisServer, r
 
 def test_a_leader_that_lives_keeps_the_lead(shared_server: RedisServer, run: Run[None]) -> None:
     async def test() -> None:
-        one, other, key = store(shared_server, 0.3), store(shared_server, 0.3), uuid.uuid4().hex
+        one, other, key = store(shared_server, 1.0), store(shared_server, 1.0), uuid.uuid4().hex
         await one.join(key, "t-1")
         followed = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one.hold, key, "t-1")
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(1.5):
                 await other.follow(key, "t-1")
                 followed = True
             tasks.cancel_scope.cancel()

@@ -17,10 +17,10 @@ import anyio.lowlevel
 import coredis
 import structlog
 from anyio.abc import TaskGroup
-from coredis.connection import TCPLocation
+from coredis.connection import BaseConnection, TCPLocation
 from coredis.retry import NoRetryPolicy
 
-from vstack_runtime.background import spawn
+from vstack_runtime.background import interrupted, spawn
 from vstack_runtime.store_settings import RedisAddress
 
 _log = structlog.get_logger("vstack")
@@ -42,17 +42,15 @@ _SLICES = 5
 class Link:
     """A client of Redis for one loop at a time; made anew when it is told that something is wrong with it."""
 
-    def __init__(self, address: RedisAddress, connections: int = 1) -> None:
+    def __init__(self, address: RedisAddress) -> None:
         """
         Args:
             address: Where Redis is.
-            connections: To each server. One carries any number of commands at a time; a subscription needs its own.
 
         Raises:
             OSError: A file of certificates cannot be read (``ssl.SSLError`` where it holds none).
         """
         self.address = address
-        self._connections = connections
         self._tls = _tls(address)
         self._loop: anyio.lowlevel.EventLoopToken | None = None
         self._client: Client | None = None
@@ -117,14 +115,14 @@ class Link:
         await _wait(errand.done, left)
         return errand.result()
 
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[Client]:
-        """The client itself, for what lasts: a subscription. It breaks when the client is renewed."""
+    async def connection(self) -> BaseConnection:
+        """A connection for one user alone, for as long as the client lasts: a subscription."""
         self.start()
         while self._client is None:
             assert self._ready is not None
             await self._ready.wait()
-        yield self._client
+        connection: BaseConnection = await self._client.connection_pool.get_connection()
+        return connection
 
     async def _keep(self) -> None:
         ended = self._ended
@@ -142,7 +140,7 @@ class Link:
             return
         try:
             async with (
-                _client(self.address, self._tls, self._connections) as client,
+                _client(self.address, self._tls) as client,
                 anyio.create_task_group() as tasks,
             ):
                 self._client, self._tasks = client, tasks
@@ -153,6 +151,9 @@ class Link:
         except Exception as error:
             # Whoever calls hears of it as an answer that does not come.
             _log.debug("redis client failed", error=type(error).__name__)
+            if interrupted():
+                self._closing = True
+                return
             with anyio.move_on_after(_PAUSE_SECONDS):
                 await stale.wait()
         finally:
@@ -209,7 +210,7 @@ def _tls(address: RedisAddress) -> ssl.SSLContext | None:
 
 
 @asynccontextmanager
-async def _client(address: RedisAddress, tls: ssl.SSLContext | None, connections: int) -> AsyncIterator[Client]:
+async def _client(address: RedisAddress, tls: ssl.SSLContext | None) -> AsyncIterator[Client]:
     """A client, entered; no connection of a single server is made before the first command."""
     common: dict[str, Any] = {
         "username": address.username,
@@ -217,7 +218,8 @@ async def _client(address: RedisAddress, tls: ssl.SSLContext | None, connections
         "connect_timeout": CONNECT_SECONDS,
         "stream_timeout": ANSWER_SECONDS,
         "ssl_context": tls,
-        "max_connections": connections,
+        # To each server: it carries any number of commands at a time.
+        "max_connections": 1,
         # Its pool may lose a place for good when a server fails; the guard then asks for a new client.
         "pool_timeout": ANSWER_SECONDS,
     }

@@ -7,8 +7,11 @@ from collections import defaultdict
 import anyio
 import msgspec
 import structlog
+from coredis.connection import BaseConnection
 
 from vstack_proto.values import Landing
+from vstack_runtime.background import interrupted
+from vstack_runtime.redis.client import Link
 from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
 from vstack_runtime.store_settings import RedisAddress
@@ -71,13 +74,19 @@ class RedisFlights(RedisStore):
             url, patience: As for ``RedisStore``.
             lock_seconds: After how long a leader that is not heard of is replaced.
         """
-        super().__init__(url, patience=patience, connections=2)
+        super().__init__(url, patience=patience)
+        self._ear = Link(self.address)
         self._lock_seconds = lock_seconds
         self._lock_ms = round(lock_seconds * 1000)
         self._channel = f"{self.address.prefix}:landed"
         self._join, self._land, self._look = Script(JOIN), Script(LAND), Script(LOOK)
         self._waiting: defaultdict[str, set[anyio.Event]] = defaultdict(set)
         self._listening = False
+
+    async def aclose(self) -> None:
+        """Close the connections, and end what runs beside them."""
+        await super().aclose()
+        await self._ear.aclose()
 
     async def join(self, key: str, token: str) -> str:
         """Take the lead of a flight, or learn who has it.
@@ -164,24 +173,36 @@ class RedisFlights(RedisStore):
 
     async def _subscribe(self) -> None:
         try:
-            while not self._closed:
+            while not (self._closed or interrupted()):
                 try:
                     await self._hear()
                 except Exception as error:
                     _log.debug("redis subscription ended", error=type(error).__name__)
                 # What was told meanwhile was missed; where Redis is away, looking finds that out too.
                 self._tell_all()
+                # The library's pool never gets back the place of a connection that broke while it was in use.
+                self._ear.renew()
                 await anyio.sleep(_PAUSE_SECONDS)
         finally:
             self._listening = False
 
     async def _hear(self) -> None:
-        async with (
-            self._link.held() as client,
-            client.pubsub(channels=[self._channel], retry_policy=None, max_idle_seconds=_IDLE_SECONDS) as subscription,
-        ):
-            self._tell_all()
-            async for message in subscription:
-                data = message["data"]
-                for word in self._waiting.get(data.decode() if isinstance(data, bytes) else "", ()):
-                    word.set()
+        """Listen until the connection breaks."""
+        connection = await self._ear.connection()
+        connection.send_command(b"SUBSCRIBE", self._channel)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_check, connection)
+            async for kind, _, said in connection.push_messages:
+                if kind == b"message" and isinstance(said, bytes):
+                    for word in self._waiting.get(said.decode(), ()):
+                        word.set()
+                else:
+                    # It stands: what was told before was missed.
+                    self._tell_all()
+
+
+async def _check(connection: BaseConnection) -> None:
+    """Find out that nobody is there any more, where the network does not say so."""
+    while True:
+        await anyio.sleep(_IDLE_SECONDS)
+        await connection.create_request(b"PING")

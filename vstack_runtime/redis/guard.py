@@ -53,12 +53,11 @@ class RedisStore:
 
     role = "store"
 
-    def __init__(self, url: str | RedisAddress, *, patience: Patience = Patience(), connections: int = 1) -> None:  # noqa: B008 - frozen
+    def __init__(self, url: str | RedisAddress, *, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
         """
         Args:
             url: Where Redis is, in one of the forms of ``vstack_runtime.store_settings.ALLOWED``.
             patience: How long it is waited for.
-            connections: To each server.
 
         Raises:
             ValueError: The URL is none.
@@ -66,7 +65,7 @@ class RedisStore:
         """
         self.address = parse_address(url) if isinstance(url, str) else url
         self.up: bool | None = None
-        self._link = Link(self.address, connections)
+        self._link = Link(self.address)
         self._patience = patience
         self._breaker = Breaker(window=10, streak=patience.streak, cool_down=patience.probe)
         self._observers: list[Observer] = []
