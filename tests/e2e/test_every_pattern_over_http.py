@@ -29,9 +29,6 @@ from vstack_runtime.scripted import ScriptedProvider, least_answer
 from vstack_runtime.settings import Settings
 
 CONTRACT = Path(__file__).resolve().parents[3] / "shared" / "contract"
-# Model calls of each mode at most; a call that could change nothing is not made.
-CALLS = {"quick": 1, "standard": 2, "forensic": 4}
-
 AnyPattern = Pattern[Any, Any]
 Model = Literal["offline", "scripted-1"]
 
@@ -145,7 +142,7 @@ def check(name: str, mode: Mode, model: Model, told: Any, calls: int) -> None:
     # Where no call was needed, no model stands behind the detection.
     generator = model if model == "offline" or calls else None
     assert (detection["generator_model"], detection["mode"]) == (generator, mode)
-    assert detection["llm_calls"] == calls <= (0 if model == "offline" else CALLS[mode])
+    assert detection["llm_calls"] == calls <= (0 if model == "offline" else len(PATTERNS[name].passes[mode]))
     assert {"evidence", "confidence", "grounding"} <= detection.keys()
 
 

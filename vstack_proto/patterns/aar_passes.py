@@ -120,7 +120,7 @@ LINKS = (
     "vstack.lewin", "vstack.process_gain_loss", "vstack.psych_safety", "vstack.smart_goal", "vstack.social_loafing",
     "vstack.yerkes_dodson",
 )  # fmt: skip
-MAX_HINTS = 8
+MAX_HINTS = 6
 
 
 def _hints(case: Case[Any]) -> str:
