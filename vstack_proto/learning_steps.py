@@ -39,6 +39,7 @@ from vstack_proto.learning import (
     learning_id,
     ranked,
 )
+from vstack_proto.limits import check_body
 from vstack_proto.replies import Replies
 from vstack_proto.state import ANALYTICS, LEARNINGS
 from vstack_proto.telemetry import GROUPINGS, AnalyticsQuery, Grouping, analytics_page
@@ -85,6 +86,7 @@ class LearningSteps(Replies):
     def _tell_store(self, body: bytes, at: float) -> Commands:
         """The body of a request is complete: hand it to the store."""
         state = self.state
+        check_body(body, self.limits)
         if state.endpoint == "report_outcome":
             report = decode_trace(body, OutcomeReport)
             state.phase = LEARNINGS

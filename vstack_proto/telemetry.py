@@ -54,12 +54,14 @@ class AnalyticsQuery(msgspec.Struct, frozen=True, kw_only=True):
         by: What makes a row.
         scope: Whose events; None for everybody's, which is for the operator alone.
         since, until: Seconds since 1970, the first within and the last without.
+        pattern: Only events of this pattern (empty: of none); None for any.
     """
 
     by: Grouping = "pattern"
     scope: str | None = None
     since: float = 0.0
     until: float | None = None
+    pattern: str | None = None
 
     def fits(self, event: TelemetryEvent) -> bool:
         """Whether an event is one of these."""
@@ -67,6 +69,7 @@ class AnalyticsQuery(msgspec.Struct, frozen=True, kw_only=True):
             self.scope in (None, event.scope)
             and event.timestamp >= self.since
             and (self.until is None or event.timestamp < self.until)
+            and self.pattern in (None, event.pattern or "")
         )
 
 

@@ -6,57 +6,35 @@ Exit codes: 0 done, 1 it failed, 2 the command line was wrong, 3 the severity re
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, plain, print_json, short
+from vstack_runtime.cli_parts import console as _console
+from vstack_runtime.home.cli_baseline import app as baselines
 
 # What a command alone needs is imported inside of it: ``--help`` and ``keygen`` must not wait for servers and patterns.
 if TYPE_CHECKING:
     from rich.console import Console
 
 PROGRAM = "vstack-api"
-DONE, FAILED, WRONG_COMMAND_LINE, SEVERE = 0, 1, 2, 3
+SEVERE = 3
 
 # 256 bits: as much as the SHA-256 that keys are kept as; the service wants 24 characters, this gives 43.
 KEY_BYTES = 32
 # More would scroll the first ones, which matter most, off the screen.
 MAX_SHOWN = 10
 
-# Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-
 _SEVERITIES = ("none", "trace", "low", "moderate", "medium", "high", "critical")
 FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="Diagnose runs of AI agents: over HTTP (serve), or one trace at a time (analyze).",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-def main() -> None:
-    """Run the command line, and exit."""
-    try:
-        app(prog_name=PROGRAM)
-    except Exception as error:
-        from vstack_runtime.settings import SettingsError
-
-        if isinstance(error, SettingsError):
-            _complain(str(error))
-            sys.exit(FAILED)
-        # A bug of ours, or of a package that contributes a pattern; whoever wants to look into it asks for debug.
-        if os.environ.get("VSTACK_LOG_LEVEL", "").strip().lower() == "debug":
-            raise
-        _complain(f"{type(error).__name__}: {error} (VSTACK_LOG_LEVEL=debug shows where)")
-        sys.exit(FAILED)
+_program = Program(PROGRAM, "Diagnose runs of AI agents: over HTTP (serve), or one trace at a time (analyze).")
+app, main, _fail = _program.app, _program.main, _program.fail
+app.add_typer(baselines, name="baseline", help="Keep a detection as a baseline, and compare others with it.")
 
 
 @app.command()
@@ -109,7 +87,7 @@ def routes(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         for route in _service().routes.routes
     ]
     if as_json:
-        _print_json(listed)
+        print_json(listed)
         return
     from rich.table import Table
 
@@ -169,13 +147,13 @@ def analyze(
     settings = Settings.from_env(os.environ)
     configure("error" if settings.log_level == "info" else settings.log_level, "console")
     try:
-        with _console(stderr=True).status(Text(f"{_plain(pattern)}: analysing")):
+        with _console(stderr=True).status(Text(f"{plain(pattern)}: analysing")):
             answer = run(asked.pop("trace"), pattern=pattern, settings=settings, **asked)
     except AnalysisError as error:
         wrong = error.status == 404 or error.code == "invalid_mode"
         _fail(_explained(error.message, error.extra), WRONG_COMMAND_LINE if wrong else FAILED)
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         _print_answer(answer, _console())
     severe = _SEVERITIES[_SEVERITIES.index(fail_on) :] if fail_on is not None else ()
@@ -220,10 +198,10 @@ def _print_answer(answer: Mapping[str, Any], console: Console) -> None:
     ]
     summary = Table(box=None, show_header=False)
     for name, value in told:
-        summary.add_row(name, _plain(value), style="bold" if name == "severity" else None)
+        summary.add_row(name, plain(value), style="bold" if name == "severity" else None)
     console.print(summary)
     for warning in answer.get("warnings", ()):
-        console.print(f" warning: {_plain(warning)}")
+        console.print(f" warning: {plain(warning)}")
     _print_evidence(found.get("quotations", found["evidence"]), console)
     _print_changes(found.get("interventions") or found.get("next_steps") or (), console)
 
@@ -245,7 +223,7 @@ def _print_evidence(evidence: Iterable[Mapping[str, Any]], console: Console) -> 
     table = Table("steps", "evidence", box=None, title="\nWhat proves it (steps count from 0)", title_justify="left")
     for item in items[:MAX_SHOWN]:
         steps = ", ".join(str(number) for number in item["steps"])
-        table.add_row(steps, Text(f"{_plain(item['claim'])}\n  “{_short(_plain(item['quote']))}”"))
+        table.add_row(steps, Text(f"{plain(item['claim'])}\n  “{short(plain(item['quote']))}”"))
     console.print(table)
     _print_rest(items, console)
 
@@ -259,8 +237,8 @@ def _print_changes(changes: Iterable[Mapping[str, Any]], console: Console) -> No
         return
     table = Table("impact", "change", box=None, title="\nWhat to change", title_justify="left")
     for item in items[:MAX_SHOWN]:
-        how = _plain(item["suggested_implementation"])
-        table.add_row(item["estimated_impact"], Text(f"{_plain(item['description'])}\n  {how}"))
+        how = plain(item["suggested_implementation"])
+        table.add_row(item["estimated_impact"], Text(f"{plain(item['description'])}\n  {how}"))
     console.print(table)
     _print_rest(items, console)
 
@@ -278,36 +256,6 @@ def _service() -> Any:
     from vstack_runtime.engine import version as installed_version
 
     return Service(Policy(version=installed_version()), installed_patterns(), contributed=installed_routes())
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    # The texts of a trace are no markup.
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub(" ", text)
-
-
-def _short(text: str, limit: int = 300) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"{PROGRAM}: {_plain(message)}", err=True)
-
-
-def _fail(message: str, code: int = FAILED) -> NoReturn:
-    _complain(message)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

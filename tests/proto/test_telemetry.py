@@ -38,6 +38,8 @@ def test_rows_by_model_and_by_day() -> None:
         (AnalyticsQuery(scope="alice"), 1),
         (AnalyticsQuery(since=NOON + DAY), 2),
         (AnalyticsQuery(until=NOON + DAY), 1),
+        (AnalyticsQuery(pattern="aar"), 1),
+        (AnalyticsQuery(pattern=""), 1),
     ],
 )
 def test_a_query_chooses(query: AnalyticsQuery, calls: int) -> None:

@@ -72,6 +72,8 @@ async def sums_are_as_the_core_has_them(open_store: Open) -> None:
                 AnalyticsQuery(by=by),
                 AnalyticsQuery(by=by, scope="alice"),
                 AnalyticsQuery(by=by, scope="nobody"),
+                AnalyticsQuery(by=by, pattern="aar"),
+                AnalyticsQuery(by=by, pattern=""),
                 AnalyticsQuery(by=by, since=WALL + 30 * 7_200, until=WALL + 40 * 7_200),
             ):
                 told: tuple[AnalyticsRow, ...] = tuple(sorted(await sink.summarize(query)))

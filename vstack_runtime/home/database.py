@@ -178,15 +178,15 @@ class Database:
 
     async def aclose(self) -> None:
         """Write what waits, for two seconds at the most, and let go of the file."""
-        self._closed = True
-        thread = self._thread
-        if thread is not None:
-            self._queue.put(None)
-            await anyio.to_thread.run_sync(thread.join, CLOSE_SECONDS, abandon_on_cancel=True)
         with self._lock:
+            self._closed = True
             readers, self._readers = self._readers, []
+        # Before the writer's: the last to close moves the log into the file, which one that only reads cannot.
         for connection in readers:
             connection.close()
+        if self._thread is not None:
+            self._queue.put(None)
+            await anyio.to_thread.run_sync(self._thread.join, CLOSE_SECONDS, abandon_on_cancel=True)
 
     # In a thread that reads.
 
@@ -293,8 +293,9 @@ class Database:
         try:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
-            # Only before the first table; a file that has some keeps what it has.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if not connection.execute("PRAGMA page_count").fetchone()[0]:
+                # Before the first table or never.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._to_wal(connection)
             self._schema.migrate(connection)
         except BaseException:
@@ -333,14 +334,14 @@ def _attempt(connection: sqlite3.Connection, job: Write) -> None:
     connection.execute("RELEASE one")
 
 
-def _waker() -> Callable[[Callable[[], object]], None]:
+def _waker() -> Callable[[Callable[[], None]], None]:
     """What runs something on the loop of this task, from any thread; nothing, once that loop has ended."""
     try:
         soon: Callable[..., object] = asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:
         soon = trio.lowlevel.current_trio_token().run_sync_soon
 
-    def wake(run: Callable[[], object]) -> None:
+    def wake(run: Callable[[], None]) -> None:
         with suppress(RuntimeError, trio.RunFinishedError):
             soon(run)
 

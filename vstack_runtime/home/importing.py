@@ -55,6 +55,8 @@ _PREFIXES = {
 _OBJECTS = (
     "detection", "audit", "analysis", "agreement", "diagnosis", "feedback", "goal", "protocol", "selection", "aar",
 )  # fmt: skip
+# Every detection, of whatever version and pattern, has one of these.
+_MARKS = frozenset({"generated_at", "profile_pattern", "severity"})
 _WORDS = ("agent_id", "crew_id", "severity", "profile_pattern", "follow_up_record_id")
 
 
@@ -142,6 +144,8 @@ def import_baselines(connection: sqlite3.Connection, folder: Path, patterns: fro
             pattern, name, detection = baseline_of(path.read_bytes(), path.stem)
             if pattern not in patterns:
                 raise ValueError(f"no pattern is named {pattern!r}")
+            if BASELINE_NAME.fullmatch(name) is None:
+                raise ValueError(f"{name[:100]!r} is no name of letters, digits, _ and -")
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             came.tell(number, f"{path.name}: {error}")
             continue
@@ -181,10 +185,8 @@ def baseline_of(data: bytes, stem: str) -> tuple[str, str, bytes]:
     elif isinstance(found.get("detection"), dict):
         inside = found["detection"]
         pattern = found["pattern"] if isinstance(found.get("pattern"), str) else pattern
-    if not inside:
+    if inside.keys().isdisjoint(_MARKS):
         raise ValueError("it holds no detection")
-    if BASELINE_NAME.fullmatch(name) is None:
-        raise ValueError(f"{name[:100]!r} is no name of letters, digits, _ and -")
     return pattern, name, msgspec.json.encode(inside)
 
 

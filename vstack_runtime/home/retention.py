@@ -50,4 +50,5 @@ def shrink(
             held = used(connection)
             if held <= max_bytes * ROOM or not drop(max(0.01, 1.0 - max_bytes * ROOM / held)):
                 break
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    # As a script: executed as a statement, it takes one step, which is one page.
+    connection.executescript("PRAGMA incremental_vacuum")

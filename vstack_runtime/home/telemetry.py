@@ -95,6 +95,9 @@ def _where(query: AnalyticsQuery) -> tuple[str, list[Any]]:
     if query.until is not None:
         told.append("at < ?")
         values.append(query.until)
+    if query.pattern is not None:
+        told.append("ifnull(pattern, '') = ?")
+        values.append(query.pattern)
     if query.scope is not None:
         told.append("scope = ?")
         values.append(query.scope)
