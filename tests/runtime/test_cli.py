@@ -21,6 +21,7 @@ import structlog
 from vstack_proto.auth import MIN_KEY_CHARS
 from vstack_proto.patterns.common import Severity
 from vstack_runtime import cli, logs
+from vstack_runtime.cli_parts import console
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -369,7 +370,7 @@ def test_a_detection_of_any_pattern_is_shown(
 ) -> None:
     found = {"confidence": 0.5, "evidence": [], "llm_calls": 0, **detection}
     answer = {"pattern": "mine", "mode": "quick", "model": "m", "detection": found, "warnings": ["look \x1b here"]}
-    cli._print_answer(answer, cli._console())
+    cli._print_answer(answer, console())
     told = " ".join(capsys.readouterr().out.split())
     assert "warning: look here" in told
     for text in shown:
