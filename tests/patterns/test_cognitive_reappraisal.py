@@ -140,8 +140,12 @@ FOUND = (
     ),
     texts.StrategyFinding("reappraisal", 0.9, "Made up.", (Evidence("x", (1,), "not there"),), "distancing", "none"),
 )
-WRONG = texts.ReappraisalIntervention("reappraisal", "swap_model", "decrease", "Less of it", "x")
-RIGHT = texts.ReappraisalIntervention("rumination", "break_rumination_loop", "decrease", "One apology", "Add a rule")
+WRONG = texts.ReappraisalIntervention(
+    "reappraisal", "swap_model", "decrease", description="Less of it", suggested_implementation="x"
+)
+RIGHT = texts.ReappraisalIntervention(
+    "rumination", "break_rumination_loop", "decrease", description="One apology", suggested_implementation="Add a rule"
+)
 PROCESS = texts.ProcessAnswer(
     (texts.PhaseFinding("situation_modification", 0.4, "It repairs.", (Evidence("x", (1,), "not there"),)),),
     (

@@ -138,7 +138,9 @@ def test_cues_are_counted_in_words() -> None:
 
 PROOF = Evidence("Blame is the cue.", (0,), "message 0 of somebody")
 FALSE = Evidence("Made up.", (0,), "no such words")
-FIX = texts.DanvaIntervention("angry", "add_cue_inventory", "Name the cue", "Before the label")
+FIX = texts.DanvaIntervention(
+    "angry", "add_cue_inventory", description="Name the cue", suggested_implementation="Before the label"
+)
 WEAK = items(("angry", "neutral"), ("angry", "neutral"), ("happy", "happy"))
 
 

@@ -149,7 +149,12 @@ def finding(domain: str, score: float, *evidence: Evidence) -> texts.DomainFindi
     return texts.DomainFinding(domain, score, f"{domain}, as read", "Say what was lost.", "empathy", evidence)  # type: ignore[arg-type]
 
 
-FIX = texts.EIIntervention("social_awareness", "add_emotion_label_step", "Label it", "One line before the reply")
+FIX = texts.EIIntervention(
+    "social_awareness",
+    "add_emotion_label_step",
+    description="Label it",
+    suggested_implementation="One line before the reply",
+)
 READ = (finding("social_awareness", 0.1, PROOF), finding("self_awareness", 0.2), finding("self_management", 0.9))
 THIRD = Evidence("The third time was not heard.", (0,), "third time")
 SKILLS = (

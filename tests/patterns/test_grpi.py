@@ -193,7 +193,11 @@ PROCESSES = ProcessesSection("coder decides", ("coder", "a person"), (), "daily"
 NORMS = InteractionsSection((), "", "", (), ())
 PROOFS = (Evidence("no rights", (2,), "decides: nothing stated"), Evidence("made up", (0,), "not in the request"))
 CHANGE = GrpiIntervention(
-    "roles", "clarify_roles", "Name the tester's rights", "may block", "high", "x", "1h", "low", "y"
+    "roles",
+    "clarify_roles",
+    description="Name the tester's rights",
+    suggested_implementation="may block",
+    composition_target_pattern="y",
 )
 PARTS = (GOALS, ROLES, PROCESSES, NORMS, PROOFS)
 NOTE = RoleNote("tester", ("may it block?",), (), "Unclear.")

@@ -159,9 +159,15 @@ PYRAMID = (
     finding("lack-of-commitment", 0.9, 3, "words that are not there"),
 )
 CHANGE = LencioniIntervention(
-    "fear-of-conflict", "structured_dissent_protocol", "Ask for objections", "In turn", composition_target_pattern="x"
+    "fear-of-conflict",
+    "structured_dissent_protocol",
+    description="Ask for objections",
+    suggested_implementation="In turn",
+    composition_target_pattern="x",
 )
-UNSEEN = LencioniIntervention("lack-of-commitment", "scaffold_change", "Pin the goal", "At the head")
+UNSEEN = LencioniIntervention(
+    "lack-of-commitment", "scaffold_change", description="Pin the goal", suggested_implementation="At the head"
+)
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,9 @@ def test_the_mismatch_agrees_with_the_modes(control: float, need: float) -> None
 
 SEEN = texts.ModeFinding("theory_x", "It prescribes.", (Evidence("prescribes", (0,), "Do the first half"),))
 WANTED = texts.ModeFinding("theory_x", "Invented.", (Evidence("risk", (0,), "words that are not there"),))
-CHANGE = texts.ModeIntervention("theory_x", "loosen_oversight", "Delegate both halves", "Write: do both halves")
+CHANGE = texts.ModeIntervention(
+    "theory_x", "loosen_oversight", description="Delegate both halves", suggested_implementation="Write: do both halves"
+)
 AUDIT = texts.AuditAnswer(
     (
         texts.StepFinding(1, "theory_x", False, "Leave it.", "A trifle.", "import order"),

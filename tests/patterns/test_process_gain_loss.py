@@ -149,9 +149,19 @@ def finding(factor: Any, score: float, step: int, quote: str) -> Finding:
 
 FOUND = (finding("groupthink", 0.8, 1, "moving on"), finding("context_dilution", 0.9, 1, "words that are not there"))
 CHANGES = (
-    ProcessIntervention("groupthink", "explicit_critic", "Name a critic", "cas", composition_target_pattern="x"),
-    ProcessIntervention("team_design", "reduce_team_size", "Two suffice", "ana and ben"),
-    ProcessIntervention("context_dilution", "context_summarization", "Sum up", "every ten lines"),
+    ProcessIntervention(
+        "groupthink",
+        "explicit_critic",
+        description="Name a critic",
+        suggested_implementation="cas",
+        composition_target_pattern="x",
+    ),
+    ProcessIntervention(
+        "team_design", "reduce_team_size", description="Two suffice", suggested_implementation="ana and ben"
+    ),
+    ProcessIntervention(
+        "context_dilution", "context_summarization", description="Sum up", suggested_implementation="every ten lines"
+    ),
 )
 EVENTS: tuple[Happening[Any], ...] = (
     Happening("premature_consensus", 1, "closed", "moving on"),

@@ -155,7 +155,12 @@ FOUND = (
     texts.NeedFinding("autonomy", 0.2, "Rated.", (Evidence("threat", (3,), "rating below 4 ends the session"),)),
     texts.NeedFinding("competence", 0.1, "Made up.", (Evidence("lack", (0,), "words that are not there"),)),
 )
-CHANGE = texts.SDTIntervention("autonomy", "remove_external_reward_threat", "Drop the rating", "Delete the sentence")
+CHANGE = texts.SDTIntervention(
+    "autonomy",
+    "remove_external_reward_threat",
+    description="Drop the rating",
+    suggested_implementation="Delete the sentence",
+)
 ITEMS = audits.ItemsAnswer(
     (
         audits.ItemFinding("rating_threat", "extrinsic_controlling", 3, "rating below 4", "A threat."),

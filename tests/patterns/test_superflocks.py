@@ -142,7 +142,12 @@ def test_numbers_do_not_depend_on_the_order(routed: list[str], order: list[int])
     assert 0 <= one.above_even() <= 1
 
 
-CHANGE = RoutingIntervention("add_capability_complement_check", "Check", "by class", composition_target_pattern="x")
+CHANGE = RoutingIntervention(
+    "add_capability_complement_check",
+    description="Check",
+    suggested_implementation="by class",
+    composition_target_pattern="x",
+)
 NOTES = (MetricNote("top_agent_share", "Every reason names the average."),)
 PROOFS = (
     Evidence("rank", (0, 1), "highest average"),

@@ -168,7 +168,12 @@ FOUND = (
     texts.TermFinding("valence", -0.9, "Made up.", (Evidence("dislike", (0,), "words that are not there"),)),
     texts.TermFinding("valence", 0.7, "Neutral.", ()),
 )
-CHANGE = texts.VroomIntervention("instrumentality", "show_output_consumer", "Name the reader", "Add who reads it")
+CHANGE = texts.VroomIntervention(
+    "instrumentality",
+    "show_output_consumer",
+    description="Name the reader",
+    suggested_implementation="Add who reads it",
+)
 LISTED = texts.SignalsAnswer(
     (
         texts.SignalFinding("pointless_signal", 2, "may or may not be used", "Doubt."),

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share
 from vstack_proto.patterns.talk import Advice
 
 Strategy = Literal["reappraisal", "suppression", "rumination", "avoidance", "expression"]
@@ -83,22 +84,12 @@ ASK_REMEDY = "Found so far: {found}.\n\n"
 QUICK_TASK = f"{ASK_STRATEGIES}\n\n{ASK_CHANGES}"
 
 
-class ReappraisalIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReappraisalIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of how the agent regulates."""
 
     target_strategy: Strategy
     intervention_type: Kind
     direction: Direction
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class StrategyFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -364,7 +364,10 @@ def relabelled(doubted: Sized) -> tuple[DanvaIntervention, ...]:
     told = f"Look again at the labels of {len(doubted)} messages."
     how = "Have three people label them without the answer; keep a message where two agree, else drop it and add one."
     why = "Their words do not decide for the emotion that was meant: see the evidence."
-    return (DanvaIntervention("all", "human_review", told, how, "medium", why, "1d", "low"),)
+    change = DanvaIntervention(
+        "all", "human_review", description=told, suggested_implementation=how, rationale=why, risk="low"
+    )
+    return (change,)
 
 
 def sure_of(items: int, doubted: int) -> float:

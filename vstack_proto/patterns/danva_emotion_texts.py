@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Source
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Source
 from vstack_proto.patterns.signs import words
 
 Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -113,21 +114,11 @@ class DanvaBaseline(msgspec.Struct, frozen=True):
     notes: str = ""
 
 
-class DanvaIntervention(Answer, frozen=True):
+class DanvaIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change to how an emotion is read."""
 
     target_emotion: Target
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class CuesAnswer(Answer, frozen=True):

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share, Source
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share, Source
 
 Domain = Literal["self_awareness", "self_management", "social_awareness", "relationship_management"]
 Competency = Literal[
@@ -98,22 +99,12 @@ class EIPlaybook(msgspec.Struct, frozen=True):
     anchor_citation: str = ""
 
 
-class EIIntervention(Answer, frozen=True):
+class EIIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change, aimed at a domain."""
 
     target_domain: Domain
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
     target_competency: Competency | None = None
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
     esc_strategy: Strategy | None = None
 
 
@@ -151,8 +142,9 @@ def _do(
     strategy: Strategy | None = None, effort: Effort = "1d",
 ) -> EIIntervention:  # fmt: skip
     return EIIntervention(
-        domain, kind, what, how, competency, "medium", why, effort, "low", success_metric=metric, esc_strategy=strategy
-    )
+        domain, kind, competency, strategy, description=what, suggested_implementation=how, rationale=why,
+        effort_estimate=effort, risk="low", success_metric=metric,
+    )  # fmt: skip
 
 
 # What answers each failure mode; the mode also says which domain and competency it belongs to.

@@ -18,6 +18,7 @@ from vstack_proto.patterns.common import (
     Detection,
     Evidence,
     Fault,
+    Level,
     Pass,
     Pattern,
     Reading,
@@ -259,13 +260,21 @@ def remedies(case: Case[TeamSetupRequest], gaps: Iterable[str], failing: Failing
     for mode in sorted(gaps, key=list(texts.ADVICE).index):
         dimension, kind, what = texts.ADVICE[mode]
         why = seen[mode][0].claim if mode in seen else f"The request states none: {mode.replace('_', ' ')}."
-        steps, effort = " ".join(books[mode].steps), books[mode].expected_effort
-        chosen.setdefault(kind, GrpiIntervention(dimension, kind, what, steps, "high", why, effort, "low"))
+        chosen.setdefault(kind, _change(dimension, kind, what, books[mode], why, "high"))
     for name, (claim, _) in failing.items():
         dimension, kind, mode = texts.STOPS[name]
-        what, steps, effort = f"Add a term that stops {name}.", " ".join(books[mode].steps), books[mode].expected_effort
-        chosen.setdefault(kind, GrpiIntervention(dimension, kind, what, steps, "medium", claim, effort, "low"))
+        what = f"Add a term that stops {name}."
+        chosen.setdefault(kind, _change(dimension, kind, what, books[mode], claim, "medium"))
     return tuple(chosen.values())
+
+
+def _change(
+    dimension: texts.Dimension, kind: texts.Kind, what: str, book: texts.GrpiPlaybook, why: str, impact: Level
+) -> GrpiIntervention:
+    return GrpiIntervention(
+        dimension, kind, description=what, suggested_implementation=" ".join(book.steps), estimated_impact=impact,
+        rationale=why, effort_estimate=book.expected_effort, risk="low",
+    )  # fmt: skip
 
 
 def is_incomplete(case: Case[TeamSetupRequest], answers: Answers) -> bool:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share
 
 Dimension = Literal["goals", "roles", "processes", "interactions"]
 Kind = Literal[
@@ -170,18 +171,11 @@ class InteractionsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     psychological_safety_commitments: tuple[str, ...] = ()
 
 
-class GrpiIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GrpiIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the agreement; what a model proposes has the same shape."""
 
     target_dimension: Dimension
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class AgreementAnswer(Answer, frozen=True):

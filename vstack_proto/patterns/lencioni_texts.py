@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share
 
 Dysfunction = Literal[
     "absence-of-trust", "fear-of-conflict", "lack-of-commitment", "avoidance-of-accountability",
@@ -169,18 +170,11 @@ COMPOSITION = Composition(
 # --- Answers ----------------------------------------------------------------------------------------------------
 
 
-class LencioniIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LencioniIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the team; what a model proposes has the same shape."""
 
     target_dysfunction: Dysfunction
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

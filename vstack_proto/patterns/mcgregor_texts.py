@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence
 from vstack_proto.patterns.observed import OVERLAYS
 
 StepType = Literal[
@@ -70,21 +71,11 @@ The way it ended proves no property: luck and care can end alike. An empty list 
 justification say in three sentences which oversight the task as it was asks for, and why."""
 
 
-class ModeIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModeIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of oversight; ``target_mode`` is the mode that it changes."""
 
     target_mode: Theory
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class ModeFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -328,12 +328,14 @@ def _design(trace: ProcessTrace, profile: Profile) -> Iterator[ProcessInterventi
     if is_better_alone(trace):
         what, why = f"Give such tasks to {best.agent_name} alone.", f"It is {lost:g} better than the team of {size}."
         yield ProcessIntervention(
-            "team_design", "use_single_best_agent", what, steps["use_single_best"], signs.impact(2 * lost), why, "1h",
-            "low", success_metric=metric,
+            "team_design", "use_single_best_agent", description=what, suggested_implementation=steps["use_single_best"],
+            estimated_impact=signs.impact(2 * lost), rationale=why, effort_estimate="1h", risk="low",
+            success_metric=metric,
         )  # fmt: skip
     if profile == "team_too_large":
         yield ProcessIntervention(
-            "team_design", "reduce_team_size", "Work with fewer members.", steps["team_too_large"],
+            "team_design", "reduce_team_size", description="Work with fewer members.",
+            suggested_implementation=steps["team_too_large"],
             rationale=f"{size} members, and the cost of coordination shows.", success_metric=metric,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share, Step
 from vstack_proto.patterns.signs import Gravity
 
 Factor = Literal[
@@ -285,21 +285,11 @@ def steps_of(log: str) -> tuple[Step, ...]:
     return tuple(Step(m.group(1), "log", line[m.end() :]) if m else Step("", "log", line) for m, line in told)
 
 
-class ProcessIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProcessIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of how, or whether, the team works together; what a model proposes has the same shape."""
 
     target_factor: Target
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

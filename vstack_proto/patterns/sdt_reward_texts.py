@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share
 from vstack_proto.patterns.observed import OVERLAYS, own, terms
 from vstack_proto.patterns.signs import Rule, words
 
@@ -72,21 +73,11 @@ What is both wanted and counted, done well, is neither; nor is keeping a limit t
 in two sentences what the agent would have done without these terms."""
 
 
-class SDTIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SDTIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of the terms under which the agent works."""
 
     target_need: Need
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class NeedFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -356,8 +356,7 @@ def remedies(
     A label that shows without a failure mode (a model saw it) is met with the first of its playbooks.
 
     Args:
-        make: The intervention's Struct; it takes target, type, description, implementation, impact, rationale and
-            effort.
+        make: The intervention's Struct; it takes target and type, and the rest by name.
         signals: Named by failure mode.
         scores: Label -> how strongly it shows; the strongest come first.
         playbooks: Structs of label, failure mode, title, steps, effort.
@@ -373,7 +372,9 @@ def remedies(
             steps = ", ".join(dict.fromkeys(str(signal.steps[0]) for signal in signals if signal.name == book[1]))
             why = book[1].replace("_", " ") + (f" in steps {steps}" if steps else f": {label} shows in this run")
             impact = "high" if scores[label] > 0.6 else "medium"
-            chosen.append(make(label, kinds[book[:2]], f"{book[2]}.", " ".join(book[3]), impact, why, book[4]))
+            told = {"description": f"{book[2]}.", "suggested_implementation": " ".join(book[3]), "rationale": why}
+            more = {"estimated_impact": impact, "effort_estimate": book[4]}
+            chosen.append(make(label, kinds[book[:2]], **told, **more))
     return tuple(chosen)
 
 

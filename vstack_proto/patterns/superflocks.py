@@ -267,8 +267,17 @@ def remedies(case: Case[RoutingTrace], told: Window) -> tuple[RoutingInterventio
     weights = signs.weigh(case.signals, seen)
     for mode in sorted((one for one in seen if one in kinds), key=lambda one: -weights[one]):
         book, first = books[mode], seen[mode][0]
-        what = (kinds[mode], f"{book.title}.", " ".join(book.steps), signs.impact(weights[mode]), first.claim)
-        chosen.append(RoutingIntervention(*what, book.expected_effort, "low"))
+        chosen.append(
+            RoutingIntervention(
+                kinds[mode],
+                description=f"{book.title}.",
+                suggested_implementation=" ".join(book.steps),
+                estimated_impact=signs.impact(weights[mode]),
+                rationale=first.claim,
+                effort_estimate=book.expected_effort,
+                risk="low",
+            )
+        )
     return tuple(chosen[:5])
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share, Step
 from vstack_proto.patterns.signs import Rule
 from vstack_proto.patterns.talk import phrase
 from vstack_proto.trace import utc
@@ -231,17 +232,10 @@ COMPOSITION = Composition(
 )
 
 
-class RoutingIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoutingIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the routing; what a model proposes has the same shape."""
 
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class MetricNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

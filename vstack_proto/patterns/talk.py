@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -208,6 +208,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     effort_estimate: Effort = "1d"
     risk: Risk = "medium"
     composition_target_pattern: str | None = None
+
+
+class Plan(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change, with what must hold before it, whether it can be taken back, and what will show that it worked."""
+
+    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
+    preconditions: tuple[str, ...] = ()
+    success_metric: str = ""
 
 
 def proposed(

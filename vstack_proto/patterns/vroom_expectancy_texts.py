@@ -7,7 +7,8 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk
+from vstack_proto.patterns import talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence
 from vstack_proto.patterns.observed import OVERLAYS
 
 Term = Literal["expectancy", "instrumentality", "valence"]
@@ -73,21 +74,11 @@ a tool have kept it up (expectancy), a reader or a consequence (instrumentality)
 notes say in two sentences which term, if it rose, would let the others count. Scored so far: {found}."""
 
 
-class VroomIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VroomIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of prompt, task or scaffold."""
 
     target_term: Term
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class TermFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
