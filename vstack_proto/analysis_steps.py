@@ -125,11 +125,15 @@ class AnalysisSteps(AnswerSteps):
         state = self.state
         if event.entry is None or event.alias is None:
             return self._decode(event.at)
-        state.mode, state.model = event.alias.mode, event.alias.model
-        state.warnings = event.alias.warnings
-        state.agent, state.crew, state.baseline = event.alias.agent, event.alias.crew, event.alias.baseline
-        if state.baseline:
-            state.entry = event.entry
+        alias = event.alias
+        state.mode, state.model = alias.mode, alias.model
+        # Mostly there is none of these, and to set a field of a Struct costs more than to ask.
+        if alias.warnings:
+            state.warnings = alias.warnings
+        if alias.agent or alias.crew:
+            state.agent, state.crew = alias.agent, alias.crew
+        if alias.baseline:
+            state.baseline, state.entry = alias.baseline, event.entry
             return self._ask_baseline()
         return self._answer(event.entry, "hit", event.at)
 

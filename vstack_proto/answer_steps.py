@@ -136,7 +136,8 @@ class AnswerSteps(IntakeSteps):
     def _respond(self, entry: CacheEntry, at: float) -> Commands:
         """The detection, spliced into its envelope as the bytes it was stored as."""
         state = self.state
-        state.entry = None
+        if state.entry is not None:
+            state.entry = None
         detection = entry.detection
         if state.reference:
             kind = self.service.catalogue.get(state.pattern).detection
