@@ -1,8 +1,8 @@
 """The corpus through real proxies: what a proxy forwards as one request, the service takes as one request.
 
 Two that disagree where a request ends are how requests are smuggled. So each byte sequence goes through nginx and
-haproxy to each runtime, with another request behind it. The proxies name the port that a request came from, in their own
-log and in its request id: so both logs tell what came of each sequence.
+haproxy to each runtime, with another request behind it. The proxies name the port that a request came from, in their
+own log and in its request id: so both logs tell what came of each sequence.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.deploy.conftest import start as start  # the fixture, for this folder
 from tests.e2e.conftest import Serve
 from tests.e2e.conftest import serve as serve
 from tests.e2e.serving import PATIENCE, RUNTIMES, Runtime, Server
-from tests.wire.corpus import CASES
+from tests.wire.corpus import CASES, Case
 
 MARK = b"GET /behind HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 
@@ -112,7 +112,7 @@ def test_both_see_the_same_requests(runtime: Runtime, serve: Serve, through: Thr
     port, log = through(server)
     with ThreadPoolExecutor(24) as pool:
         ports: list[str] = list(pool.map(lambda case: exchange(port, case.data + MARK), CASES))
-    names = dict(zip(ports, CASES, strict=True))
+    names: dict[str, Case] = dict(zip(ports, CASES, strict=True))
     end = exchange(port, b"GET /end HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
     assert server.until(lambda: f"\n{end} " in log.read_text(errors="replace"))
     server.wait_for(lambda line: line.get("request_id") == end)
@@ -122,13 +122,14 @@ def test_both_see_the_same_requests(runtime: Runtime, serve: Serve, through: Thr
         if len(words) == 3 and words[0] in names and words[2] != "<BADREQ>":
             seen[words[0]].append(words[2])
     taken: defaultdict[str, list[str]] = defaultdict(list)
-    for line in server.requests():
-        taken[line["request_id"]].append(line["method"])
+    for told in server.requests():
+        taken[told["request_id"]].append(told["method"])
     # Nothing but what the proxy itself took for a request has become one.
-    assert not {case.name: (seen[own], taken[own]) for own, case in names.items() if not within(taken[own], seen[own])}
+    more = {case.name: (seen[own], taken[own]) for own, case in names.items() if not within(taken[own], seen[own])}
+    assert not more
     # Where it could not be read who asked, nothing was served.
-    nameless = [line for line in server.requests() if line["request_id"] not in {*names, end}]
-    assert {line["status"] for line in nameless} <= {400, 431, 505}
+    nameless = [told for told in server.requests() if told["request_id"] not in {*names, end}]
+    assert {told["status"] for told in nameless} <= {400, 431, 505}
     assert sum(map(len, taken.values())) > len(CASES) // 2
 
 
