@@ -124,7 +124,15 @@ def choose_learnings(settings: Settings, patterns: Iterable[str]) -> LearningSto
         from vstack_runtime.home.opening import open_learnings
 
         return open_learnings(settings.home, patterns)
-    return None
+    if not is_redis(settings.home.learnings):
+        return None
+
+    def made() -> LearningStore:
+        from vstack_runtime.redis.learnings import RedisLearningStore
+
+        return RedisLearningStore(settings.home.learnings, max_age_days=settings.home.learnings_max_age_days)
+
+    return _made("VSTACK_LEARNINGS", made)
 
 
 def choose_baselines(settings: Settings, patterns: Iterable[str], learnings: object) -> BaselineStore | None:
@@ -146,7 +154,15 @@ def choose_telemetry(settings: Settings) -> TelemetrySink | None:
         from vstack_runtime.home.opening import open_telemetry
 
         return open_telemetry(settings.home)
-    return None
+    if not is_redis(settings.home.telemetry):
+        return None
+
+    def made() -> TelemetrySink:
+        from vstack_runtime.redis.telemetry import RedisTelemetrySink
+
+        return RedisTelemetrySink(settings.home.telemetry, max_age_days=settings.home.telemetry_max_age_days)
+
+    return _made("VSTACK_TELEMETRY", made)
 
 
 def _made(name: str, make: Callable[[], S]) -> S:

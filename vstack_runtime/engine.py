@@ -198,7 +198,8 @@ class Engine:
         )
         if isinstance(self.provider, GuardedProvider):
             self.provider.watch(metrics)
-        for role, store in (("quota", self.limiter), ("cache", self.cache), ("flights", self.flights)):
+        shared = {"quota": self.limiter, "cache": self.cache, "flights": self.flights}
+        for role, store in {**shared, "learnings": self.learnings, "telemetry": self.telemetry}.items():
             watched(store, functools.partial(metrics.backend_up, role))
         return metrics
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 
 from vstack_runtime.setting_values import size
+from vstack_runtime.store_settings import parse_home_store
 
 DEFAULT_HOME = "~/.vstack"
-STORES = ("home", "memory", "off")
 
 
 class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: The home, absolute; empty for none: what a program makes without saying one keeps nothing on the disk.
-        learnings, telemetry: ``home``, ``memory`` (gone with the process) or ``off``.
+        learnings, telemetry: ``home``, ``memory`` (gone with the process), ``off``, or the URL of a Redis.
         learnings_max_age_days, telemetry_max_age_days: What is older is forgotten; None for nothing.
         learnings_max_bytes, telemetry_max_bytes: Past it the oldest are forgotten; None for nothing.
     """
@@ -70,8 +70,8 @@ def read_home(read: Reader) -> HomeSettings:
             path = ""
     return HomeSettings(
         path=path,
-        learnings=read.choice("VSTACK_LEARNINGS", *STORES),
-        telemetry=read.choice("VSTACK_TELEMETRY", *STORES),
+        learnings=read.parsed("VSTACK_LEARNINGS", parse_home_store, default.learnings),
+        telemetry=read.parsed("VSTACK_TELEMETRY", parse_home_store, default.telemetry),
         learnings_max_age_days=read.parsed("VSTACK_LEARNINGS_MAX_AGE_DAYS", _days, default.learnings_max_age_days),
         learnings_max_bytes=read.parsed("VSTACK_LEARNINGS_MAX_BYTES", _most, default.learnings_max_bytes),
         telemetry_max_age_days=read.parsed("VSTACK_TELEMETRY_MAX_AGE_DAYS", _days, default.telemetry_max_age_days),

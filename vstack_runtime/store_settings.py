@@ -77,6 +77,15 @@ def parse_limit_store(text: str) -> str:
     return _store(text, "memory")
 
 
+def parse_home_store(text: str) -> str:
+    """``home``, ``memory``, ``off``, or the URL of a Redis.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    return _store(text, "home", "memory", "off")
+
+
 def _store(text: str, *words: str) -> str:
     if text.lower() in words:
         return text.lower()
