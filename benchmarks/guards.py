@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts
+from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts, tapes
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN
 
 # The least share of a bare server's rate; that one gives a shorter answer, with two header fields.
@@ -17,6 +17,8 @@ MOST_OF_A_CYCLE = 0.15
 MOST_GROWTH = 2.0
 # 5 ms of CPU on a machine whose cycle takes 45 µs: 110 cycles, which is the same amount of work on any other.
 MOST_OFFLINE_CYCLES = 110.0
+LEAST_WITH_TAPES = 0.95
+LEAST_TIMES_FASTER = 50.0
 # Of so many real runs, one: all of them tell the same to two digits, and take half a minute.
 _EVERY = 3
 # Of each list: the middle one and the largest one.
@@ -85,6 +87,13 @@ def _prompts(effort: int) -> Iterator[Verdict]:
         yield Verdict(name, share, prompts.MOST[mode], least=False)
 
 
+def _tapes(effort: int) -> Iterator[Verdict]:
+    for kind, share in tapes.kept_rates(rounds=4 * effort + 1, seconds=1.0).items():
+        yield Verdict(f"cached analysis over {kind} with tapes, of without", share, LEAST_WITH_TAPES, least=True)
+    faster = tapes.replay_speed().times_faster
+    yield Verdict("times faster a tape replays than it ran", faster, LEAST_TIMES_FASTER, least=True)
+
+
 @functools.cache
 def _shares() -> prompts.Shares:
     # Characters are counted, not timed: another try would tell the same.
@@ -97,7 +106,7 @@ def _concurrency(effort: int) -> Iterator[Verdict]:
 
 
 _GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (
-    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency),
+    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes),
 )
 
 

@@ -21,6 +21,9 @@ from vstack_runtime.settings import Settings
 BARE_H11, BARE_HYPERCORN = "bare h11", "bare hypercorn"
 # The same with every header field that we send, to tell what those alone cost.
 WITH_FIELDS = ", our header fields"
+# Ours, with every exchange taped as far as the defaults allow.
+TAPED = ", taped"
+TAPES_FOLDER = "BENCHMARK_TAPES"
 KINDS = (
     BARE_H11,
     BARE_H11 + WITH_FIELDS,
@@ -87,7 +90,9 @@ def _ours(kind: str) -> Callable[[], Coroutine[Any, Any, None]]:
     from vstack_runtime.logs import configure
     from vstack_runtime.stopping import Stopping
 
-    settings = Settings.from_env(SETTINGS)
+    tapes = {"VSTACK_TAPE": os.environ[TAPES_FOLDER]} if kind.endswith(TAPED) else {}
+    kind = kind.removesuffix(TAPED)
+    settings = Settings.from_env({**SETTINGS, **tapes})
     configure(settings.log_level, settings.log_format)
     module: Any = importlib.import_module(f"vstack_runtime.{kind}_server")
 

@@ -296,9 +296,9 @@ class Metrics:
         if usage.cost_usd > 0:
             self._cost.inc(usage.cost_usd)
 
-    def tape(self, result: str) -> None:
-        """Count what became of a tape: one of ``TAPE_RESULTS``."""
-        (self._tape_children.get(result) or self._tapes.labels(OTHER)).inc()
+    def tape(self, result: str, number: int = 1) -> None:
+        """Count what became of so many tapes: one of ``TAPE_RESULTS``."""
+        (self._tape_children.get(result) or self._tapes.labels(OTHER)).inc(number)
 
     def retried(self, provider: str) -> None:
         """Count one more try of a model call."""

@@ -16,7 +16,7 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         folder: Where tapes go; None for none.
         sample: The share of exchanges that is kept, of those that end well; those that end with 5xx are all wanted.
-        per_second: How many at most; one that is asked for by header is not counted.
+        per_second: How many at most, a fifth of them only for 5xx; one that is asked for by header is not counted.
         max_bytes: Of one tape; a larger one is not written.
         folder_bytes: Of all tapes in the folder: past it the oldest go.
         redact: Header fields, and members of JSON bodies at any depth, that reach no tape.
@@ -25,7 +25,7 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str | None = None
     sample: float = 1.0
-    per_second: float = 100.0
+    per_second: float = 10.0
     max_bytes: int = 16 << 20
     folder_bytes: int = 1 << 30
     redact: tuple[str, ...] = ()

@@ -18,13 +18,13 @@ import time
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 
 from vstack_proto.commands import Record
 from vstack_proto.contributed import REST
+from vstack_proto.exchange import Exchange
 from vstack_proto.replay import Redaction, TapedExchange, encode, header_of, tape_of
 from vstack_proto.service import Service
 from vstack_runtime.settings import Settings, SettingsError
@@ -37,16 +37,23 @@ SUFFIX = ".tape.jsonl"
 # What may wait for the writer: tapes, and bytes of their bodies.
 MAX_WAITING = 256
 MAX_WAITING_BYTES = 64 << 20
+# How long tapes gather: to wake the writer for each of them, and to find its code cold, costs more than the writing.
+_GATHER_SECONDS = 0.25
 # Other processes may write into the folder as well: it is looked through again after so many tapes.
 _LOOK_EVERY = 256
+# So many exchanges are remembered in each window of time. To remember one takes microseconds, most of which are for
+# nothing where thousands a second come and only some may be kept; where each asks a model, none are left out.
+_WINDOW_SECONDS, _IN_WINDOW = 0.1, 100
+# The share of a second's tapes that only exchanges with 5xx may take.
+_RESERVE = 0.2
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 # Of no use to whoever reads a tape, or secret.
 _NOT_DIGESTED = ("keys", "key_file", "sentry_dsn", "tapes", "warnings")
 
-Count = Callable[[str], object]
+Count = Callable[[str, int], object]
 
 
-def _uncounted(result: str) -> None:
+def _uncounted(result: str, number: int) -> None:
     """Nobody counts."""
 
 
@@ -88,12 +95,14 @@ class TapeRecorder:
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied", str(folder))
         self._count: Count = _uncounted
-        self._facts: dict[str, Any] = {"build": build()}
-        self._allowance = self.settings.per_second
+        self._room = self.settings.per_second
+        self._window = 0.0
+        self._places = self._passed = 0
         self._refilled = 0.0
         self._queue: queue.SimpleQueue[TapedExchange | threading.Event | None] = queue.SimpleQueue()
         # Each is written by one thread only: what is put by the loop's, what is taken by the writer's.
         self._put = self._taken = self._put_bytes = self._taken_bytes = 0
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._writer = _Writer(self)
 
@@ -118,26 +127,36 @@ class TapeRecorder:
         Args:
             service: The service.
             settings: Whose digest goes on the tapes.
-            count: Told what became of each exchange: ``written``, ``left_out`` (not sampled, or one too many in its
+            count: Told what became of how many exchanges: ``written``, ``left_out`` (not sampled, or too many in a
                 second), ``dropped`` (the writer is behind), ``too_large`` or ``failed``.
         """
-        self._facts["settings"] = settings_digest(settings)
+        self._header = header_of(service, build=build(), settings=settings_digest(settings))
         self._count = count
         self._redaction = Redaction(self.settings.redact, max_body_bytes=service.policy.limits.max_body_bytes)
         service.exchanges = self._exchange
 
-    def _exchange(self, service: Service) -> TapedExchange:
-        return TapedExchange(service, self._finished)
+    def _exchange(self, service: Service) -> Exchange:
+        now = time.monotonic()
+        if now >= self._window:
+            self._window, self._places = now + _WINDOW_SECONDS, _IN_WINDOW
+        if self._places or self.settings.callers:
+            self._places -= 1
+            return TapedExchange(service, self._finished)
+        self._passed += 1
+        return Exchange(service)
 
     # In the loop's thread.
 
     def _finished(self, exchange: TapedExchange) -> None:
         if not self._wanted(exchange):
-            self._count("left_out")
+            self._passed += 1
+            if self._passed >= _IN_WINDOW:
+                self._count_passed()
             return
+        self._count_passed()
         size = exchange.state.received
         if self._put - self._taken >= MAX_WAITING or self._put_bytes - self._taken_bytes + size > MAX_WAITING_BYTES:
-            self._count("dropped")
+            self._count("dropped", 1)
             return
         if self._thread is None:
             self._start()
@@ -145,24 +164,27 @@ class TapeRecorder:
         self._put_bytes += size
         self._queue.put(exchange)
 
+    def _count_passed(self) -> None:
+        passed, self._passed = self._passed, 0
+        if passed:
+            self._count("left_out", passed)
+
     def _wanted(self, exchange: TapedExchange) -> bool:
         settings, state = self.settings, exchange.state
         if settings.callers and HEADER in state.fields:
             asked = state.fields[HEADER].strip().lower()
             if asked in ("on", "off") and ("*" in settings.callers or state.caller in settings.callers):
                 return asked == "on"
-        if settings.sample < 1.0 and random.random() >= settings.sample and not _went_wrong(exchange):
+        # The room that there is for one second's tapes; a fifth of it is kept for what goes wrong.
+        now, most = exchange.log[-1][0].at, settings.per_second
+        room = self._room + (now - self._refilled) * most
+        self._room, self._refilled = (min(most, room)), now
+        if self._room < 1.0:
             return False
-        return self._within_rate(exchange.log[-1][0].at)
-
-    def _within_rate(self, now: float) -> bool:
-        """Whether this second has room for one more: a bucket that holds one second's tapes."""
-        most = self.settings.per_second
-        self._allowance = min(most, self._allowance + (now - self._refilled) * most)
-        self._refilled = now
-        if self._allowance < 1.0:
+        sampled = settings.sample >= 1.0 or random.random() < settings.sample
+        if not (sampled and self._room >= most * _RESERVE) and not _went_wrong(exchange):
             return False
-        self._allowance -= 1.0
+        self._room -= 1.0
         return True
 
     def _start(self) -> None:
@@ -173,38 +195,51 @@ class TapeRecorder:
 
     def flush(self, seconds: float = 2.0) -> bool:
         """Wait until all that waits is written; False where that takes longer. It blocks: call it in a thread."""
+        self._count_passed()
         if self._thread is None:
             return True
         written = threading.Event()
         self._queue.put(written)
-        return written.wait(seconds)
+        self._hurry.set()
+        done = written.wait(seconds)
+        self._hurry.clear()
+        return done
 
     def close(self) -> None:
         """Write what waits, for at most 2 s, and end the writer; it begins anew with the next tape."""
+        self._count_passed()
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
+            self._hurry.set()
             thread.join(2.0)
+            self._hurry.clear()
             atexit.unregister(self.close)
 
     # What the writer is told.
 
-    def take(self) -> TapedExchange | threading.Event | None:
-        """The next in the queue."""
-        return self._queue.get()
+    def take(self) -> list[TapedExchange | threading.Event | None]:
+        """What waits in the queue, once something does."""
+        found = [self._queue.get()]
+        if isinstance(found[0], TapedExchange):
+            self._hurry.wait(_GATHER_SECONDS)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._queue.get_nowait())
+        return found
 
     def written(self, exchange: TapedExchange, result: str) -> None:
         """Say what became of an exchange."""
         self._taken += 1
         self._taken_bytes += exchange.state.received
-        self._count(result)
+        self._count(result, 1)
 
     def encoded(self, exchange: TapedExchange) -> bytes:
         """The bytes of its tape, without secrets."""
         log = self._redaction.applied(exchange.service, exchange.log)
         record = _record_of(exchange)
         surface = record.surface if record else REST
-        header = header_of(exchange.service, recorded=exchange.state.wall, surface=surface, **self._facts)
+        header = msgspec.structs.replace(self._header, recorded=exchange.state.wall, surface=surface)
         return encode(tape_of(header, log), compress=self._compress)
 
 
@@ -233,13 +268,13 @@ class _Writer:
         """Write until told to end."""
         recorder = self._recorder
         while True:
-            found = recorder.take()
-            if found is None:
-                return
-            if isinstance(found, threading.Event):
-                found.set()
-                continue
-            recorder.written(found, self._written(found))
+            for found in recorder.take():
+                if found is None:
+                    return
+                if isinstance(found, threading.Event):
+                    found.set()
+                else:
+                    recorder.written(found, self._written(found))
 
     def _written(self, exchange: TapedExchange) -> str:
         recorder = self._recorder

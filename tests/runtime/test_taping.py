@@ -17,6 +17,7 @@ import trio
 
 from vstack_proto.auth import KeyTable
 from vstack_proto.events import Crashed, KeyChecked, PeerLeft
+from vstack_proto.exchange import Exchange
 from vstack_proto.replay import Tape, TapedExchange, decode, encode, run, service_of
 from vstack_proto.state import Phase
 from vstack_proto.testing import WALL, analyze_received, head_received, make_service
@@ -50,12 +51,9 @@ class Counted:
 
     def __init__(self) -> None:
         self.results: list[str] = []
-        self.changed = threading.Condition()
 
-    def __call__(self, result: str) -> None:
-        with self.changed:
-            self.results.append(result)
-            self.changed.notify_all()
+    def __call__(self, result: str, number: int) -> None:
+        self.results += [result] * number
 
 
 def recorder(folder: Path, count: Any = None, **settings: Any) -> tuple[TapeRecorder, Callable[..., None]]:
@@ -157,6 +155,7 @@ def test_a_sample_is_kept_and_what_went_wrong_always(tmp_path: Path) -> None:
     one, exchange = recorder(tmp_path, count, sample=0.0)
     exchange()
     exchange("/nowhere")
+    assert one.flush()
     assert count.results == ["left_out"] * 2
     service = make_service(PATTERN)
     one.attach(service, Settings(), count)
@@ -167,6 +166,19 @@ def test_a_sample_is_kept_and_what_went_wrong_always(tmp_path: Path) -> None:
     assert one.flush(20.0)
     assert [tape.end.status for tape in tapes_in(tmp_path)] == [500]
     one.close()
+
+
+def test_of_thousands_a_second_not_all_are_remembered(tmp_path: Path) -> None:
+    count = Counted()
+    one, _ = recorder(tmp_path, count, per_second=1e6)
+    service = make_service(PATTERN)
+    one.attach(service, Settings(), count)
+    assert service.exchanges is not None
+    kinds = [type(service.exchanges(service)) for _ in range(400)]
+    assert kinds.count(TapedExchange) in (100, 200, 300)
+    assert kinds[0] is TapedExchange
+    assert one.flush()
+    assert count.results == ["left_out"] * kinds.count(Exchange)
 
 
 def test_so_many_in_a_second(tmp_path: Path) -> None:
@@ -255,7 +267,7 @@ class Stuck(TapeRecorder):
     """A recorder whose writer stands still until it is let go."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, settings=TapeSettings(per_second=1e6))
+        super().__init__(folder, settings=TapeSettings(per_second=1e6, callers=("somebody",)))
         self.go = threading.Event()
 
     def encoded(self, exchange: TapedExchange) -> bytes:
