@@ -8,7 +8,7 @@ import msgspec
 
 from vstack_mcp import tools
 from vstack_mcp.context import Context
-from vstack_mcp.messages import encoded, error, result
+from vstack_mcp.messages import error, result
 from vstack_mcp.opening import About, completed
 from vstack_mcp.progress import of_pass
 from vstack_mcp.revisions import INTERNAL_ERROR, INVALID_REQUEST, ProtocolFault
@@ -51,8 +51,3 @@ class Calls(abc.ABC):
     @abc.abstractmethod
     def part(self, body: bytes) -> bytes:
         """A message as a part of a stream."""
-
-
-def kept(context: Context) -> bytes:
-    """A context as an exchange keeps it."""
-    return encoded(context)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from vstack_mcp.opening import About
     from vstack_mcp.transport_stdio import Loaded
-    from vstack_proto.catalogue import AnyPattern
+    from vstack_proto.catalogue import AnyPattern, Catalogue
+    from vstack_proto.policy import Policy
+    from vstack_proto.routes import Route
     from vstack_runtime.settings import Settings
 
     Patterns = Callable[[], Iterable[AnyPattern]]
@@ -104,16 +106,20 @@ def load(about: About, patterns: Patterns | None = None) -> Loaded:
     from vstack_mcp.offer import Offer
     from vstack_mcp.stdio_calls import route
     from vstack_mcp.transport_stdio import Loaded
-    from vstack_proto.catalogue import Catalogue
     from vstack_runtime.asgi import App
     from vstack_runtime.engine import Engine, installed_patterns
 
     settings = msgspec.structs.replace(read_settings(), require_auth=False)
-    chosen = tuple((patterns or installed_patterns)())
-    offer = Offer(Catalogue(chosen), about)
-    engine = Engine(settings, patterns=chosen, contributed=(lambda *_: route(offer),), runtime="stdio")
+    offers: list[Offer] = []
+
+    def contributed(catalogue: Catalogue, policy: Policy) -> Iterable[Route]:
+        offers.append(Offer(catalogue, about, learnings=policy.learnings))
+        return route(offers[0])
+
+    chosen = (patterns or installed_patterns)()
+    engine = Engine(settings, patterns=chosen, contributed=(contributed,), runtime="stdio")
     engine.status = "ready"
-    return Loaded(App(engine), offer, settings.limits.max_body_bytes)
+    return Loaded(App(engine), offers[0], settings.limits.max_body_bytes)
 
 
 def read_settings() -> Settings:

@@ -10,7 +10,9 @@ import msgspec
 
 from vstack_mcp import completion, progress, prompts, resources, tools
 from vstack_mcp.context import Context, member, text_of
-from vstack_mcp.messages import Params, Request, result
+from vstack_mcp.learnings import Wanted
+from vstack_mcp.learnings import tools as learning_tools
+from vstack_mcp.messages import Params, Request, encoded, result
 from vstack_mcp.opening import TTL_MS, About, completed
 from vstack_mcp.pagination import PAGE_SIZE, page
 from vstack_mcp.prompts import LocalPrompt
@@ -18,6 +20,7 @@ from vstack_mcp.resources import LocalResource, LocalTemplate
 from vstack_mcp.revisions import INVALID_PARAMS, RESOURCE_NOT_FOUND, ProtocolFault
 from vstack_mcp.tools import LocalTool
 from vstack_proto.catalogue import Catalogue
+from vstack_proto.contributed import Asked
 from vstack_proto.patterns.common import MODES
 
 
@@ -47,10 +50,18 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """An analysis: ``arguments`` are what ``POST /v1/analyze/{pattern}`` takes."""
+    """An analysis, whose ``arguments`` are what ``POST /v1/analyze/{pattern}`` takes; or a word to the learnings."""
 
     pattern: str
     arguments: bytes
+    learning: Wanted | None = None
+
+    def asked(self, context: Context, *, streams: bool) -> Asked:
+        """The same as the exchange wants it; ``streams``: whether anything can be told before the answer."""
+        wanted = self.learning
+        if wanted is None:
+            return Asked(self.pattern, self.arguments, encoded(context), streams and progress.wanted(context))
+        return Asked(wanted.name, wanted.body, encoded(context), endpoint=wanted.endpoint, query=wanted.query)
 
     def frames(self, context: Context, about: About) -> None:
         """None: there is nothing to tell yet."""
@@ -59,12 +70,21 @@ class Call(msgspec.Struct, frozen=True):
 class Offer:
     """Tools, resources, prompts and completions of one catalogue."""
 
-    def __init__(self, catalogue: Catalogue, about: About, extras: Extras | None = None, size: int = PAGE_SIZE) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        about: About,
+        extras: Extras | None = None,
+        *,
+        learnings: bool = False,
+        size: int = PAGE_SIZE,
+    ) -> None:
         """
         Args:
             catalogue: The patterns.
             about: Who serves.
             extras: What is offered besides.
+            learnings: Whether there is a store of them.
             size: Of a page of a list.
         """
         self.catalogue = catalogue
@@ -72,6 +92,7 @@ class Offer:
         self._extras = extras = extras or Extras()
         self._size = size
         self._tools = {one.listing["name"]: one for one in extras.tools}
+        self._learnings = {one.listing["name"]: one for one in (learning_tools() if learnings else ())}
         self._resources = {one.listing["uri"]: one for one in extras.resources}
         made = (prompts.pick(catalogue), *map(prompts.invoke, catalogue.patterns.values()), *extras.prompts)
         self._prompts = {one.listing["name"]: one for one in made}
@@ -80,7 +101,8 @@ class Offer:
     def tools(self) -> list[dict[str, Any]]:
         """Every tool, as it is listed."""
         own = [tools.listed(pattern) for pattern in self.catalogue.patterns.values()]
-        return [*own, *(one.listing for one in self._extras.tools)]
+        kept = [one.listing for one in self._learnings.values()]
+        return [*own, *kept, *(one.listing for one in self._extras.tools)]
 
     @functools.cached_property
     def resources(self) -> list[dict[str, Any]]:
@@ -135,6 +157,8 @@ class Offer:
         if local is not None:
             outcome = local.run(member(raw, dict[str, Any], "params.arguments", "an object"), context)
             return Done(outcome.result, tuple(one for told in outcome.told for one in _told(told, context)))
+        if name in self._learnings:
+            return Call("", b"", self._learnings[name].wanted(bytes(raw)))
         pattern = name.removeprefix(tools.PREFIX)
         if not name.startswith(tools.PREFIX) or pattern not in self.catalogue.patterns:
             raise ProtocolFault(INVALID_PARAMS, f"there is no tool {name[:100]!r}; tools/list tells which there are")

@@ -46,6 +46,18 @@ def tool_schemas(pattern: AnyPattern) -> tuple[Schema, Schema]:
     return _closed(takes, schemas.components, _plain), _closed(gives, schemas.components, _bare)
 
 
+def struct_schema(kind: type, *, bare: bool = False) -> Schema:
+    """The schema of one of the service's own Structs, its fields at the root.
+
+    Args:
+        kind: The Struct.
+        bare: Without words, for what a program checks.
+    """
+    schemas = Schemas(())
+    root = schemas.components[schemas.of(kind)["$ref"].removeprefix(PREFIX)]
+    return _closed(root, schemas.components, _bare if bare else _plain)
+
+
 def _closed(root: Schema, components: Schema, made: Any) -> Schema:
     """A schema with its definitions, each as ``made`` leaves it."""
     wanted: dict[str, Schema] = {}
@@ -56,8 +68,8 @@ def _closed(root: Schema, components: Schema, made: Any) -> Schema:
                 wanted[name] = components[name]
                 todo.append(components[name])
     defs = {name: made(_moved(shape)) for name, shape in wanted.items()}
-    told: Schema = {**made(_moved(root)), "$defs": defs}
-    return told
+    told: Schema = made(_moved(root))
+    return {**told, "$defs": defs} if defs else told
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -87,6 +99,8 @@ def _each(node: Schema, made: Any) -> Schema:
     """A schema whose parts are as ``made`` leaves them; what is no schema stays."""
     told: Schema = {}
     for key, value in node.items():
+        if key == "items" and value is False:
+            continue  # maxItems says the same, and some clients read no bare false
         if key in ("properties", "patternProperties"):
             told[key] = {name: made(part) for name, part in value.items()}
         elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):

@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from vstack_mcp.calls import Calls, kept
+from vstack_mcp.calls import Calls
 from vstack_mcp.context import Context
-from vstack_mcp.messages import Request, decode
+from vstack_mcp.messages import Request, decode, encoded
 from vstack_mcp.offer import Call, Offer
-from vstack_mcp.progress import wanted
 from vstack_proto.contributed import Asked, Direct
 from vstack_proto.routes import Route
 
@@ -28,7 +27,7 @@ def route(offer: Offer) -> Iterable[Route]:
 
 def field(context: Context) -> bytes:
     """A context as the value of ``FIELD``. What a client can do matters only where a call is answered at once."""
-    return base64.b64encode(kept(msgspec.structs.replace(context, capabilities={})))
+    return base64.b64encode(encoded(msgspec.structs.replace(context, capabilities={})))
 
 
 class StdioRoute(Calls):
@@ -49,7 +48,7 @@ class StdioRoute(Calls):
         assert isinstance(message, Request)
         found = self._offer.respond(message, context)
         assert isinstance(found, Call)
-        return Asked(found.pattern, found.arguments, kept(context), wanted(context))
+        return found.asked(context, streams=True)
 
     def part(self, body: bytes) -> bytes:
         """A message as a line."""

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vstack_mcp import context as contexts
-from vstack_mcp.calls import Calls, kept
+from vstack_mcp.calls import Calls
 from vstack_mcp.context import Context
 from vstack_mcp.messages import Malformed, Notification, Request, Response, decode, error
 from vstack_mcp.methods import OFFERED, check_served, opened
-from vstack_mcp.offer import Call, Done, Extras, Offer
+from vstack_mcp.offer import Done, Extras, Offer
 from vstack_mcp.opening import About
-from vstack_mcp.progress import wanted
 from vstack_mcp.revisions import (
     HEADER_MISMATCH,
     INTERNAL_ERROR,
@@ -47,7 +46,7 @@ _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 def routes(catalogue: Catalogue, policy: Policy, extras: Extras | None = None) -> Iterable[Route]:
     """The route ``POST /mcp``."""
     about = About(policy.version)
-    served = HttpRoute(Offer(catalogue, about, extras), policy)
+    served = HttpRoute(Offer(catalogue, about, extras, learnings=policy.learnings), policy)
     return (Route("POST", PATH, "contributed", False, "The Model Context Protocol, Streamable HTTP", served),)
 
 
@@ -100,16 +99,13 @@ class HttpRoute(Calls):
             return Direct(_status(fault, modern=modern), JSON, error(message.id, fault), "invalid_request")
         if isinstance(found, Done):
             return self._told(found, context, fields)
-        return self._asked(found, context, fields)
+        return found.asked(context, streams=_streams(fields))
 
     def _told(self, found: Done, context: Context, fields: Mapping[str, str]) -> Direct:
         frames = found.frames(context, self.about)
         if _form(fields) == JSON and (len(frames) == 1 or not _streams(fields)):
             return Direct(200, JSON, frames[-1])
         return Direct(200, EVENTS, b"".join(self.part(one) for one in frames))
-
-    def _asked(self, found: Call, context: Context, fields: Mapping[str, str]) -> Asked:
-        return Asked(found.pattern, found.arguments, kept(context), wanted(context) and _streams(fields))
 
     def part(self, body: bytes) -> bytes:
         """A message as a server-sent event."""

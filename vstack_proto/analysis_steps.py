@@ -35,6 +35,7 @@ from vstack_proto.events import (
     ModelFailed,
 )
 from vstack_proto.faults import MAX_FAULTS
+from vstack_proto.learning_steps import WITH_BODY
 from vstack_proto.limits import MAX_BODY_BYTES, check_body, check_trace, too_large
 from vstack_proto.patterns.common import MODES
 from vstack_proto.state import ALIAS, CACHE, FLIGHT, FOLLOW, MODEL
@@ -101,11 +102,15 @@ class AnalysisSteps(AnswerSteps):
         if isinstance(opened, Direct):
             told = (("content-type", opened.content_type), NO_STORE) if opened.content_type else (NO_STORE,)
             return self._finish(opened.status, told, opened.body, opened.code)
-        # From here on it is an analysis like any other: one that was asked for at /v1 is found under the same aliases.
-        state.endpoint = "analyze"
-        state.pattern, state.context, state.reports = opened.pattern, opened.context, opened.reports
+        # From here on it is a request like any other: what was analysed at /v1 is found under the same aliases.
+        state.endpoint, state.pattern, state.query = opened.endpoint, opened.name, opened.query
+        state.context, state.reports = opened.context, opened.reports
         state.body = [opened.body]
-        return self._begin(f"/v1/analyze/{opened.pattern}", at)
+        if opened.endpoint == "analyze":
+            return self._begin(f"/v1/analyze/{opened.name}", at)
+        self._open_store()
+        asks = self._tell_store(opened.body, at) if opened.endpoint in WITH_BODY else self._ask_store()
+        return ArmDeadline(state.last_moment), *asks
 
     def _begin(self, path: str, at: float) -> Commands:
         """Look the very bytes up where there is a cache, and else decode them."""

@@ -8,7 +8,7 @@ the caller is told goes through the contribution again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -32,19 +32,23 @@ class Direct(msgspec.Struct, frozen=True, gc=False):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A request that turns out to be an analysis.
+    """A request that turns out to be an analysis, or one to the learning store.
 
     Attributes:
-        pattern: Its name; one that the catalogue has.
-        body: What ``POST /v1/analyze/{pattern}`` would take.
+        name: What the path of the service's own route would hold: of an analysis a pattern that the catalogue has.
+        body: What that route would take; empty where it takes a query.
         context: Whatever the contribution must know when it words the answer; the exchange only keeps it.
         reports: Whether the caller wants to hear of each pass.
+        endpoint: Which route that is.
+        query: Its query string.
     """
 
-    pattern: str
+    name: str
     body: bytes
     context: bytes
     reports: bool = False
+    endpoint: Literal["analyze", "learnings", "outcomes", "record_learning", "report_outcome"] = "analyze"
+    query: str = ""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +95,7 @@ class Contribution(Protocol):
         ...
 
     def answer(self, context: bytes, body: bytes) -> bytes:
-        """An analysis in the contribution's form; ``body`` is what ``POST /v1/analyze/{pattern}`` answers."""
+        """An answer in the contribution's form; ``body`` is what the service's own route answers."""
         ...
 
     def refusal(self, context: bytes, refused: RemoteProtocolError, request_id: str) -> Refusal:

@@ -264,4 +264,7 @@ class Replies:
         return ()
 
     def _json(self, value: Any, status: int = 200, code: str = "") -> Commands:
-        return self._finish(status, (("content-type", JSON), NO_STORE), msgspec.json.encode(value), code)
+        body = msgspec.json.encode(value)
+        if self.state.surface != REST:
+            status, body = 200, self._contribution.answer(self.state.context, body)
+        return self._finish(status, (("content-type", JSON), NO_STORE), body, code)

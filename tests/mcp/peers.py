@@ -15,6 +15,9 @@ HERE = Path(__file__).with_name("peers")
 LOCK = HERE / "package-lock.json"
 REQUIRE_SERVICES = "VSTACK_REQUIRE_SERVICES"
 INSTALL_SECONDS = 300
+# As the person has it who runs the tests: npm's settings are there. Each test has a bare home of its own.
+HOME = Path.home()
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or HOME / ".cache") / "vstack-test-peers"
 
 
 def _missing(reason: str) -> None:
@@ -28,22 +31,22 @@ def installed() -> Path:
 
     Where that cannot be done the test is skipped with the reason, and with ``VSTACK_REQUIRE_SERVICES=1`` it fails.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vstack-test-peers"
-    folder = cache / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    folder = CACHE / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     if (folder / "done").exists():
         return folder
     npm = shutil.which("npm")
     if npm is None:
         _missing("npm is not installed")
     folder.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
+    with (CACHE / "lock").open("w") as lock:
         # Tests run in several processes: one installs, the others wait.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / name, folder)
             argv = [npm or "", "ci", "--no-audit", "--no-fund"]
-            done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+            env = {**os.environ, "HOME": str(HOME)}
+            done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=INSTALL_SECONDS)
             if done.returncode:
                 _missing(f"npm could not install the peers: {done.stderr[-500:]}")
             (folder / "done").touch()

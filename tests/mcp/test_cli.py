@@ -19,7 +19,7 @@ PROGRAM = str(Path(sys.executable).with_name("vstack-mcp"))
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": os.environ["PATH"]}
+    env = {name: os.environ[name] for name in ("PATH", "HOME")}
     return subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True, timeout=30)
 
 

@@ -44,7 +44,7 @@ NOTHING: dict[int, Any] = {}
 
 
 def offer(extras: Extras | None = None, size: int = 100) -> Offer:
-    return Offer(Catalogue((PATTERN,)), ABOUT, extras, size)
+    return Offer(Catalogue((PATTERN,)), ABOUT, extras, size=size)
 
 
 def message(method: str, params: Any = None, id: Any = None) -> bytes:  # noqa: A002 - the word of the protocol

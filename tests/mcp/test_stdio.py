@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.e2e.serving import canonical_trace
 from tests.fakes.model_service import Act, FakeServer, serving
@@ -37,7 +38,7 @@ class Peer:
     def __init__(self, env: Mapping[str, str], argv: list[str] | None = None, **more: Any) -> None:
         self.process = subprocess.Popen(
             argv or [PROGRAM, "serve"],
-            env={"PATH": os.environ["PATH"], **env},
+            env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **env},
             cwd=ROOT,
             stdin=more.pop("stdin", subprocess.PIPE),
             stdout=subprocess.PIPE,
@@ -228,3 +229,39 @@ def test_keys_are_for_peers_over_a_network(start: Start) -> None:
     # The quota holds here as well, and is told under the id that was asked.
     assert (refused["id"], refused["result"]["isError"]) == (2, True)
     assert "rate_limited" in refused["result"]["content"][0]["text"]
+
+
+def test_the_learning_tools(start: Start, tmp_path: Path) -> None:
+    peer = start({**OFFLINE, "VSTACK_HOME": str(tmp_path), "VSTACK_LEARNINGS": "home"})
+    tools = {tool["name"]: tool for tool in peer.ask("tools/list")["result"]["tools"]}
+
+    def call(name: str, number: int, **arguments: Any) -> Any:
+        return peer.ask("tools/call", {"name": name, "arguments": arguments}, number)["result"]
+
+    finding = {"pattern": "lewin", "agent_id": "planner", "interventions_applied": ["tool_upgrade"]}
+    kept = call("vstack_record_learning", 2, **finding)["structuredContent"]
+    assert call("vstack_recall_learnings", 3, agent_id="planner", limit=1)["structuredContent"]["learnings"] == [kept]
+    assert call("vstack_recall_learnings", 4, agent_id="nobody")["structuredContent"]["count"] == 0
+    reported = call("vstack_report_outcome", 5, id=kept["id"], outcome="improved")["structuredContent"]
+    assert reported["follow_up_outcome"] == "improved"
+    outcomes = call("vstack_learning_outcomes", 6)["structuredContent"]
+    assert (outcomes["outcomes"][0]["intervention"], outcomes["outcomes"][0]["improved"]) == ("tool_upgrade", 1)
+    for name, told in (("vstack_record_learning", kept), ("vstack_learning_outcomes", outcomes)):
+        Draft202012Validator(tools[name]["outputSchema"]).validate(told)
+    for name, given, words in (
+        ("vstack_record_learning", {"agent_id": 3}, "/pattern is missing"),
+        ("vstack_recall_learnings", {"limit": 0}, "from 1 to 1000"),
+        ("vstack_recall_learnings", {"who": ["x"]}, "/who"),
+        ("vstack_report_outcome", {"outcome": "improved"}, "no learning of yours"),
+    ):
+        refused = call(name, 9, **given)
+        assert refused["isError"], name
+        assert words in refused["content"][0]["text"], refused
+
+
+def test_without_a_store_there_are_no_learning_tools(start: Start) -> None:
+    names = {
+        tool["name"] for tool in start({**OFFLINE, "VSTACK_LEARNINGS": "off"}).ask("tools/list")["result"]["tools"]
+    }
+    assert "vstack_aar" in names
+    assert "vstack_record_learning" not in names

@@ -127,7 +127,7 @@ def ask(service: Service, head: HeadReceived | FramingRefused, body: Any = None,
             if isinstance(command, RecordLearning) and "RecordLearning" not in given:
                 todo.append(LearningRecorded(at=START, ticket=command.ticket, record=command.record))
             elif isinstance(command, Asking):
-                answer = given.get(type(command).__name__, ANSWERS[type(command)])
+                answer = given.get(type(command).__name__) or ANSWERS[type(command)]
                 todo.append(msgspec.structs.replace(answer, ticket=command.ticket))  # type: ignore[arg-type]
             elif isinstance(command, ReadBody):
                 todo += [BodyReceived(at=START, data=data)] if data else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from vstack_proto.commands import (
     JoinFlight,
     LandFlight,
     LookUpCache,
+    RecallLearnings,
     Record,
     Respond,
     SendPart,
@@ -32,16 +34,21 @@ from vstack_proto.events import (
     CacheAnswered,
     FlightJoined,
     KeyChecked,
+    LearningRecorded,
+    LearningsRecalled,
     ModelAnswered,
     QuotaAnswered,
 )
 from vstack_proto.exchange import Exchange
+from vstack_proto.learning import LearningRecord
 from vstack_proto.openapi import openapi
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route
 from vstack_proto.service import Service
 from vstack_proto.testing import START, head_received, like, play
 from vstack_proto.values import Alias
+
+ENDPOINTS: dict[bytes, Any] = {b"recall": "learnings", b"outcomes": "outcomes", b"record": "record_learning"}
 
 
 class Shout:
@@ -60,6 +67,9 @@ class Shout:
             return Direct(200, "text/plain", b"HELLO")
         if order == b"bye":
             return Direct(202)
+        if order in (b"recall", b"outcomes", b"record"):
+            query = "limit=3" if order == b"recall" else ""
+            return Asked("", rest, b"context", endpoint=ENDPOINTS[order], query=query)
         if order not in (b"analyze", b"tell"):
             raise RemoteProtocolError(400, "invalid_request", "shout hello")
         return Asked("last_word", rest, b"context", order == b"tell")
@@ -149,6 +159,25 @@ def test_an_analysis_is_the_same_and_worded_anew() -> None:
 def test_a_refused_analysis_counts_as_one_though_its_status_says_nothing() -> None:
     asked = ask(OPEN, head(), b'analyze\n{"trace":{}}')
     assert (asked.status, asked.record.status, asked.record.outcome) == (200, 200, "validation_error")
+
+
+KEEPING = service(learnings=True)
+
+
+def test_what_is_asked_of_the_learning_store_is_the_same_too() -> None:
+    recalled = ask(KEEPING, head(), b"recall", RecallLearnings=LearningsRecalled(at=START, ticket=0))
+    assert (recalled.status, recalled.answer.body) == (200, b'context{"COUNT":0,"LEARNINGS":[]}')
+    assert recalled.first(RecallLearnings).query.limit == 3
+    finding = b'record\n{"pattern":"last_word"}'
+    record = LearningRecord(pattern="last_word", id="lrn_1", timestamp=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    kept = ask(KEEPING, head(), finding, RecordLearning=LearningRecorded(at=START, ticket=0, record=record))
+    assert (kept.status, kept.record.route, kept.record.outcome) == (200, "/shout", "")
+    assert kept.answer.body.startswith(b'context{"PATTERN":"LAST_WORD"')
+
+
+def test_a_store_that_is_not_there_is_refused_in_its_form() -> None:
+    asked = ask(OPEN, head(), b"outcomes")
+    assert (asked.status, asked.record.code) == (200, "not_found")
 
 
 def test_the_same_bytes_are_found_under_the_alias_of_the_service_itself() -> None:
