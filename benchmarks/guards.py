@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts, tapes
+from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts, starts, tapes
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN
 
 # The least share of a bare server's rate; that one gives a shorter answer, with two header fields.
@@ -105,8 +105,14 @@ def _concurrency(effort: int) -> Iterator[Verdict]:
         yield Verdict(name, measured, most, least=False)
 
 
+def _starts(effort: int) -> Iterator[Verdict]:
+    first, end = starts.measure(rounds=6 * effort + 1)
+    yield Verdict("first answer of vstack-mcp, in starts of a bare interpreter", first, starts.MOST_STARTS, least=False)
+    yield Verdict("seconds from the end of its input to its own", end, starts.MOST_SECONDS, least=False)
+
+
 _GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (
-    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes),
+    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes, _starts),
 )
 
 

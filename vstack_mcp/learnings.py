@@ -87,11 +87,14 @@ def _tool(
 
 def tools() -> tuple[LearningTool, ...]:
     """All of them; listed where the service keeps learnings."""
+    return (*_writing(), *_reading())
+
+
+def _writing() -> tuple[LearningTool, ...]:
     report = struct_schema(OutcomeReport)
     identity = {**_WORD, "description": "Of the learning, as it was recorded or recalled."}
     reported = {**report, "properties": {"id": identity, **report["properties"]}, "required": ["id", "outcome"]}
     writes = {"readOnlyHint": False, "idempotentHint": False}
-    reads = {"readOnlyHint": True, "idempotentHint": True}
     return (
         _tool(
             (
@@ -117,6 +120,12 @@ def tools() -> tuple[LearningTool, ...]:
             _report,
             **{**writes, "idempotentHint": True},
         ),
+    )
+
+
+def _reading() -> tuple[LearningTool, ...]:
+    reads = {"readOnlyHint": True, "idempotentHint": True}
+    return (
         _tool(
             (
                 "vstack_recall_learnings",
