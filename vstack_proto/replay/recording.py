@@ -20,25 +20,26 @@ class TapedExchange(Exchange):
         log: Each event so far, and what it led to; what comes after the end is not kept.
     """
 
-    __slots__ = ("_finished", "_over", "log")
+    __slots__ = ("_finished", "log")
 
     def __init__(
-        self, service: Service, finished: Callable[[TapedExchange], object], state: State | None = None
+        self, service: Service, finished: Callable[[TapedExchange], object] | None, state: State | None = None
     ) -> None:
         """
         Args:
             service: What all exchanges of the process share.
-            finished: Told once, when the exchange is done; must not raise.
+            finished: Told once, when the exchange is done; must not raise. None: nothing is remembered. (Exchanges of
+                two types in one process would cost each of them more than this: the interpreter adapts to one.)
             state: Where to continue; a new exchange where there is none.
         """
         Exchange.__init__(self, service, state)
         self.log: list[tuple[ExchangeEvent, Told]] = []
         self._finished = finished
-        self._over = False
 
     def handle(self, event: ExchangeEvent) -> Commands:
         """As ``Exchange.handle``."""
-        if self._over:
+        finished = self._finished
+        if finished is None:
             return Exchange.handle(self, event)
         try:
             # By its name: to find it through ``super()`` costs as much as to remember the event.
@@ -50,6 +51,6 @@ class TapedExchange(Exchange):
             raise
         self.log.append((event, commands))
         if self.state.phase is DONE:
-            self._over = True
-            self._finished(self)
+            self._finished = None
+            finished(self)
         return commands
