@@ -27,7 +27,7 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, port_of
+from vstack_runtime.listening import listen, port_of, quiet
 from vstack_runtime.performer import Performer
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
@@ -228,7 +228,7 @@ async def serve(
         engine.ready()
         stopping.listening(port_of(sockets))
         await stopping.wait()
-        await _drain(server, listeners, stopping)
+        await _drain(server, sockets, listeners, stopping)
     finally:
         _close(listeners)
         with anyio.CancelScope(shield=True):
@@ -243,11 +243,14 @@ def _close(listeners: Sequence[asyncio.Server]) -> None:
         listener.close()
 
 
-async def _drain(server: AsyncioServer, listeners: Sequence[asyncio.Server], stopping: Stopping) -> None:
+async def _drain(
+    server: AsyncioServer, sockets: Sequence[socket.socket], listeners: Sequence[asyncio.Server], stopping: Stopping
+) -> None:
     settings, clock = server.engine.settings, time.monotonic
     server.engine.drain()
     server.tell_all(ShutdownAsked(at=clock()))
     await stopping.pause(settings.drain_delay)
+    await quiet(sockets)
     _close(listeners)
     server.tell_all(ListenersClosed(at=clock()))
     if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):

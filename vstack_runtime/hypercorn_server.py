@@ -20,7 +20,7 @@ from vstack_runtime.asgi import App
 from vstack_runtime.asyncio_server import AsyncioServer
 from vstack_runtime.engine import Engine
 from vstack_runtime.hypercorn_connection import close_idle, install
-from vstack_runtime.listening import listen, port_of
+from vstack_runtime.listening import listen, port_of, quiet
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
@@ -64,6 +64,8 @@ async def serve(
     app.performer = server.performer
     sockets = listen(host, port) if sockets is None else sockets
     stopping.listening(port_of(sockets))
+    # Of our own, since hypercorn takes the others over.
+    handles = [sock.dup() for sock in sockets]
     install(app, server)
     # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
@@ -76,21 +78,28 @@ async def serve(
             tasks.start_soon(_reload_keys, engine)
             tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
             await stopping.wait()
-            await _drain(app, server, stopping, closing)
+            await _drain(app, server, handles, stopping, closing)
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             closing.set()
+            for handle in handles:
+                handle.close()
             in_time = await _end(app, server, serving)
     if in_time:
         serving.result()
 
 
-async def _drain(app: App, server: AsyncioServer, stopping: Stopping, closing: anyio.Event) -> None:
+async def _drain(
+    app: App, server: AsyncioServer, handles: Sequence[socket.socket], stopping: Stopping, closing: anyio.Event
+) -> None:
     settings, clock = server.engine.settings, server.performer.clock
     app.drain()
     server.tell_all(ShutdownAsked(at=clock()))
     await stopping.pause(settings.drain_delay)
+    await quiet(handles)
+    for handle in handles:
+        handle.close()
     closing.set()
     close_idle(app)
     server.tell_all(ListenersClosed(at=clock()))

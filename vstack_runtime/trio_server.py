@@ -21,7 +21,7 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen
+from vstack_runtime.listening import listen, quiet
 from vstack_runtime.performer import Performer
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
 
@@ -235,7 +235,7 @@ async def serve(
         engine.ready()
         stopping.listening(listeners[0].socket.getsockname()[1])
         await stopping.wait()
-        await _drain(server, accepting, stopping)
+        await _drain(server, listeners, accepting, stopping)
         lines.cancel_scope.cancel()
         aside.cancel_scope.deadline = trio.current_time() + FLUSH_SECONDS
 
@@ -252,11 +252,14 @@ async def _accept(
                 listener.socket.close()
 
 
-async def _drain(server: TrioServer, accepting: trio.CancelScope, stopping: Stopping) -> None:
+async def _drain(
+    server: TrioServer, listeners: list[trio.SocketListener], accepting: trio.CancelScope, stopping: Stopping
+) -> None:
     settings = server.engine.settings
     server.engine.drain()
     server.tell_all(ShutdownAsked(at=trio.current_time()))
     await stopping.pause(settings.drain_delay)
+    await quiet([listener.socket for listener in listeners])
     accepting.cancel()
     server.tell_all(ListenersClosed(at=trio.current_time()))
     if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
