@@ -28,7 +28,7 @@ from vstack_proto.events import (
     OutcomesAggregated,
     StoreFailed,
 )
-from vstack_proto.learning import LearningQuery, OutcomeCount
+from vstack_proto.learning import OutcomeCount
 from vstack_runtime.chosen_stores import Trouble
 from vstack_runtime.stores import TelemetryStore
 
@@ -46,6 +46,15 @@ KEPT = (RecordLearning, RecallLearnings, ReportOutcome, AggregateOutcomes, ReadA
 _STORES = {ReadAnalytics: "telemetry", ReadBaseline: "baselines"}
 
 
+_Key = tuple[str, str | None, str | None, str | None]
+
+
+def _key(command: AggregateOutcomes) -> _Key:
+    # Of texts, not of the query itself: a Struct takes longer to hash than the rest of the look-up.
+    query = command.query
+    return command.scope, query.pattern, query.agent_id, query.crew_id
+
+
 class Keeper:
     """Asks the stores of one process."""
 
@@ -57,7 +66,7 @@ class Keeper:
         """
         self.engine = engine
         self.clock = clock
-        self._remembered: OrderedDict[tuple[str, LearningQuery], tuple[float, tuple[OutcomeCount, ...]]] = OrderedDict()
+        self._remembered: OrderedDict[_Key, tuple[float, tuple[OutcomeCount, ...]]] = OrderedDict()
         # How often this process has written: what was read before that is not remembered after it.
         self._writes = 0
         names = ("learnings", "telemetry", "baselines")
@@ -77,7 +86,7 @@ class Keeper:
         """What was counted a moment ago, where that will do."""
         if not command.soon:
             return None
-        found = self._remembered.get((command.scope, command.query))
+        found = self._remembered.get(_key(command))
         if found is None or at >= found[0]:
             return None
         return OutcomesAggregated(at=at, ticket=command.ticket, counts=found[1])
@@ -137,7 +146,7 @@ class Keeper:
         self._remembered.clear()
 
     def _remember(self, command: AggregateOutcomes, at: float, counts: tuple[OutcomeCount, ...]) -> None:
-        key = command.scope, command.query
+        key = _key(command)
         self._remembered[key] = at + REMEMBERED_SECONDS, counts
         self._remembered.move_to_end(key)
         if len(self._remembered) > MAX_REMEMBERED:
