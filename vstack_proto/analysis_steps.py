@@ -119,7 +119,11 @@ class AnalysisSteps(AnswerSteps):
             return (ArmDeadline(state.last_moment), *self._decode(at))
         state.alias = alias = alias_key(path, state.body[0], self._scope if policy.scope_by_key else "")
         state.phase = ALIAS
-        return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, alias)
+        if not policy.learnings:
+            return ArmDeadline(state.last_moment), LookUpCache(self._next_ticket(), None, alias)
+        # With what helped before, if that is at hand: a hit is then answered without another question.
+        wanted = LookUpCache(self._next_ticket(), None, alias, None, state.caller, state.pattern)
+        return ArmDeadline(state.last_moment), wanted
 
     @property
     def _scope(self) -> str:
@@ -140,7 +144,7 @@ class AnalysisSteps(AnswerSteps):
         if alias.baseline:
             state.baseline, state.entry = alias.baseline, event.entry
             return self._ask_baseline()
-        return self._answer(event.entry, "hit", event.at)
+        return self._answer(event.entry, "hit", event.at, event.helped)
 
     def _baseline_read(self, event: BaselineRead) -> Commands:
         state = self.state

@@ -19,7 +19,7 @@ from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import ModelAnswered, ModelFailed, OutcomesAggregated, StoreFailed
 from vstack_proto.framing import Headers
 from vstack_proto.intake_steps import IntakeSteps
-from vstack_proto.learning import MAX_HELPED, LearningQuery, ranked
+from vstack_proto.learning import MAX_HELPED, LearningQuery, OutcomeCount, ranked
 from vstack_proto.negotiation import JSON
 from vstack_proto.state import BASELINE, HELP
 from vstack_proto.telemetry import ANALYSIS, LLM_CALL, TelemetryEvent
@@ -112,12 +112,16 @@ class AnswerSteps(IntakeSteps):
             scope=state.caller,
         )
 
-    def _answer(self, entry: CacheEntry, cache: str, at: float) -> Commands:
-        """Ask what helped before, where that is known here; else answer."""
+    def _answer(
+        self, entry: CacheEntry, cache: str, at: float, helped: tuple[OutcomeCount, ...] | None = None
+    ) -> Commands:
+        """Answer; where learnings are kept and nobody has told it yet, ask first what helped before."""
         state = self.state
         state.cache = cache
         if not self.policy.learnings:
             return self._respond(entry, at)
+        if helped is not None:
+            return self._respond(_with_help(entry, helped), at)
         state.entry = entry
         state.phase = HELP
         query = LearningQuery(pattern=state.pattern, agent_id=state.agent or None, crew_id=state.crew or None)
@@ -126,11 +130,8 @@ class AnswerSteps(IntakeSteps):
     def _help_answered(self, event: OutcomesAggregated | StoreFailed) -> Commands:
         entry = self.state.entry
         assert entry is not None
-        if isinstance(event, OutcomesAggregated) and event.counts:
-            told = msgspec.json.encode(ranked(event.counts)[:MAX_HELPED])
-            # A detection is an object that is never empty: what follows its last member needs a comma.
-            spliced = b"".join((entry.detection[:-1], b',"what_helped_before":', told, b"}"))
-            entry = CacheEntry(spliced, entry.stored_at)
+        if isinstance(event, OutcomesAggregated):
+            entry = _with_help(entry, event.counts)
         return self._respond(entry, event.at)
 
     def _respond(self, entry: CacheEntry, at: float) -> Commands:
@@ -153,6 +154,15 @@ class AnswerSteps(IntakeSteps):
         if state.surface != REST:
             body = self._contribution.answer(state.context, body)
         return self._finish(200, headers, body)
+
+
+def _with_help(entry: CacheEntry, counts: tuple[OutcomeCount, ...]) -> CacheEntry:
+    """A detection with what helped before, where anything is known of that."""
+    if not counts:
+        return entry
+    told = msgspec.json.encode(ranked(counts)[:MAX_HELPED])
+    # A detection is an object that is never empty: what follows its last member needs a comma.
+    return CacheEntry(b"".join((entry.detection[:-1], b',"what_helped_before":', told, b"}")), entry.stored_at)
 
 
 def no_baseline(message: str) -> RemoteProtocolError:

@@ -54,11 +54,17 @@ class LookUpCache(Asking, frozen=True, gc=False, tag=True):
     """Look a detection up, by the bytes of its request (``alias``) or by its ``key``. Answered by ``CacheAnswered``.
 
     Where both are given, a hit by key is remembered under the alias.
+
+    Attributes:
+        scope, pattern: Whose learnings about which pattern are wanted beside what is found, if they are at hand; no
+            pattern for none.
     """
 
     key: str | None
     alias: str | None
     meaning: Alias | None = None
+    scope: str = ""
+    pattern: str = ""
 
 
 class StoreCache(Command, frozen=True, gc=False, tag=True):

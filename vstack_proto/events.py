@@ -115,10 +115,12 @@ class CacheAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
     Attributes:
         entry: The stored detection.
         alias: What a byte-identical request was found to be; only where the look-up was by alias.
+        helped: How the learnings ended that are wanted beside it; None where that is not at hand.
     """
 
     entry: CacheEntry | None = None
     alias: Alias | None = None
+    helped: tuple[OutcomeCount, ...] | None = None
 
 
 class FlightJoined(Answered, frozen=True, gc=False, tag=True, kw_only=True):

@@ -122,7 +122,11 @@ _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
         "reset": (0.0, 59.5),
         "window": (60.0,),
     },
-    CacheAnswered: {"entry": (None, _ENTRY), "alias": (None, Alias("vstack:key", "quick", "offline", ("careful",)))},
+    CacheAnswered: {
+        "entry": (None, _ENTRY),
+        "alias": (None, Alias("vstack:key", "quick", "offline", ("careful",))),
+        "helped": (None, (), (_COUNT,)),
+    },
     FlightJoined: {"role": ("leads", "follows", "refused")},
     FlightLanded: {"landing": (Landing(entry=_ENTRY), Landing(failure=_FAILURE))},
     FlightHandedOver: {},

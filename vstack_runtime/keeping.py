@@ -11,6 +11,7 @@ import anyio
 from vstack_proto.commands import (
     AggregateOutcomes,
     Asking,
+    LookUpCache,
     ReadAnalytics,
     ReadBaseline,
     RecallLearnings,
@@ -29,6 +30,7 @@ from vstack_proto.events import (
     StoreFailed,
 )
 from vstack_proto.learning import OutcomeCount
+from vstack_proto.values import Alias
 from vstack_runtime.chosen_stores import Trouble
 from vstack_runtime.stores import TelemetryStore
 
@@ -90,6 +92,11 @@ class Keeper:
         if found is None or at >= found[0]:
             return None
         return OutcomesAggregated(at=at, ticket=command.ticket, counts=found[1])
+
+    def known(self, command: LookUpCache, alias: Alias, at: float) -> tuple[OutcomeCount, ...] | None:
+        """What was counted a moment ago of the agent or crew that a request is about; None where nothing was."""
+        found = self._remembered.get((command.scope, command.pattern, alias.agent or None, alias.crew or None))
+        return None if found is None or at >= found[0] else found[1]
 
     async def perform(self, command: Asking) -> Answered:
         """Ask a store, and return its answer; a failure is one too."""

@@ -200,7 +200,8 @@ class Performer:
             found = cache.find_now(command.alias or "", at)
             if found is None:
                 return CacheAnswered(at=at, ticket=command.ticket)
-            return CacheAnswered(at=at, ticket=command.ticket, entry=found[1], alias=found[0])
+            helped = self._keeper.known(command, found[0], at) if command.pattern else None
+            return CacheAnswered(at=at, ticket=command.ticket, entry=found[1], alias=found[0], helped=helped)
         entry = cache.get_now(command.key, at)
         if entry is not None and command.alias and command.meaning:
             cache.learn_now(command.alias, command.meaning)

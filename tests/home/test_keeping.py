@@ -12,17 +12,20 @@ import structlog
 from vstack_proto.commands import (
     AggregateOutcomes,
     Asking,
+    LookUpCache,
     ReadAnalytics,
     ReadBaseline,
     RecallLearnings,
     RecordLearning,
     RecordTelemetry,
     ReportOutcome,
+    StoreCache,
 )
 from vstack_proto.events import (
     AnalyticsRead,
     Answered,
     BaselineRead,
+    CacheAnswered,
     LearningRecorded,
     LearningsRecalled,
     OutcomeReported,
@@ -31,7 +34,9 @@ from vstack_proto.events import (
 )
 from vstack_proto.learning import Finding, LearningQuery, OutcomeCount, OutcomeReport, kept
 from vstack_proto.telemetry import AnalyticsQuery, TelemetryEvent
+from vstack_proto.values import Alias, CacheEntry
 from vstack_runtime import keeping
+from vstack_runtime.backends import MemoryCache
 from vstack_runtime.conformance.stores import BACKENDS, Backend
 from vstack_runtime.engine import Engine
 from vstack_runtime.home import MemoryBaselines, MemoryLearnings, MemoryTelemetry
@@ -169,6 +174,30 @@ def test_what_was_read_before_a_write_is_not_remembered_after_it() -> None:
         answer = await ask(one, SOON)
         assert isinstance(answer, OutcomesAggregated)
         assert [count.runs for count in answer.counts] == [1]
+
+    anyio.run(play)
+
+
+def test_a_cached_detection_brings_along_what_is_remembered_of_its_agent() -> None:
+    one, clock = performer(learnings=MemoryLearnings(), cache=MemoryCache())
+    query = LearningQuery(pattern="aar", agent_id="bob")
+    meaning = Alias("k", "quick", "offline", agent="bob")
+
+    def helped(scope: str = "alice", pattern: str = "aar") -> Any:
+        found = one.perform_now(LookUpCache(1, None, "bytes", None, scope, pattern), Nobody(), clock.now)
+        assert isinstance(found, CacheAnswered)
+        return found.helped
+
+    async def play() -> None:
+        one.perform_now(StoreCache("k", CacheEntry(b"{}", 1.0), "bytes", meaning), Nobody(), clock.now)
+        record = kept(Finding(pattern="aar", agent_id="bob", interventions_applied=("ask",)), "lrn_2", 1.0)
+        await ask(one, RecordLearning(1, "alice", record))
+        assert helped() is None
+        await ask(one, AggregateOutcomes(1, "alice", query, soon=True))
+        assert [count.runs for count in helped()] == [1]
+        assert (helped("bob"), helped(pattern="")) == (None, None)
+        clock.now += keeping.REMEMBERED_SECONDS
+        assert helped() is None
 
     anyio.run(play)
 

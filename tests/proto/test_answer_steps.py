@@ -87,6 +87,23 @@ def test_a_cached_detection_has_it_too(meaning: Alias | None) -> None:
     assert told.json["detection"]["what_helped_before"][0]["intervention"] == "ask_again"
 
 
+def test_what_is_at_hand_comes_with_the_cached_detection_and_is_not_asked_again() -> None:
+    meaning = Alias("k", "quick", "offline")
+    for counts in ((COUNT,), ()):
+        hit = CacheAnswered(at=START, ticket=0, entry=ENTRY, alias=meaning, helped=counts)
+        told = analyze(LEARNS, LookUpCache=hit)
+        assert not [command for command in told.told if isinstance(command, AggregateOutcomes)]
+        asked = analyze(
+            LEARNS,
+            LookUpCache=msgspec.structs.replace(hit, helped=None),
+            AggregateOutcomes=OutcomesAggregated(at=START, ticket=0, counts=counts),
+        )
+        assert told.answer.body == asked.answer.body
+        look_up = told.first(LookUpCache)
+        assert (look_up.scope, look_up.pattern) == ("", "last_word")
+    assert analyze(PLAIN).first(LookUpCache).pattern == ""
+
+
 def test_ten_at_most_the_surest_first() -> None:
     counts = tuple(
         OutcomeCount(pattern="last_word", intervention=f"i{number}", runs=number, improved=number)
