@@ -104,12 +104,12 @@ def load(about: About, patterns: Patterns | None = None) -> Loaded:
     import msgspec
 
     from vstack_mcp.offer import Offer
-    from vstack_mcp.stdio_calls import route
+    from vstack_mcp.stdio_calls import CALLED, route
     from vstack_mcp.transport_stdio import Loaded
     from vstack_runtime.asgi import App
     from vstack_runtime.engine import Engine, installed_patterns
 
-    settings = msgspec.structs.replace(read_settings(), require_auth=False)
+    settings = msgspec.structs.replace(read_settings(), require_auth=False, mcp_allowed_hosts=CALLED)
     offers: list[Offer] = []
 
     def contributed(catalogue: Catalogue, policy: Policy) -> Iterable[Route]:

@@ -16,6 +16,9 @@ from vstack_proto.contributed import Asked, Direct
 from vstack_proto.routes import Route
 
 PATH = "/mcp"
+# The names that such a service is called by: none that a setting or a header could have. A tape keeps them with the
+# policy, and by them its replay knows which of the two transports it was.
+CALLED = frozenset({"stdio:"})
 # The session has settled what a request over HTTP says in its headers; one field carries that.
 FIELD = "mcp-context"
 

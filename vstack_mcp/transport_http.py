@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vstack_mcp import context as contexts
+from vstack_mcp import stdio_calls
 from vstack_mcp.calls import Calls
 from vstack_mcp.context import Context
 from vstack_mcp.messages import Malformed, Notification, Request, Response, decode, error
@@ -44,9 +45,11 @@ _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 def routes(catalogue: Catalogue, policy: Policy, extras: Extras | None = None) -> Iterable[Route]:
-    """The route ``POST /mcp``."""
-    about = About(policy.version)
-    served = HttpRoute(Offer(catalogue, about, extras, learnings=policy.learnings), policy)
+    """The route ``POST /mcp``; of a session's service the one by which its calls come in."""
+    offer = Offer(catalogue, About(policy.version), extras, learnings=policy.learnings)
+    if policy.allowed_hosts == stdio_calls.CALLED:
+        return stdio_calls.route(offer)
+    served = HttpRoute(offer, policy)
     return (Route("POST", PATH, "contributed", False, "The Model Context Protocol, Streamable HTTP", served),)
 
 

@@ -265,3 +265,17 @@ def test_without_a_store_there_are_no_learning_tools(start: Start) -> None:
     }
     assert "vstack_aar" in names
     assert "vstack_record_learning" not in names
+
+
+def test_a_call_is_taped_and_replays_as_it_was(start: Start, tmp_path: Path) -> None:
+    env = {**OFFLINE, "VSTACK_TAPE": str(tmp_path), "VSTACK_CACHE": "memory"}
+    peer = start(env)
+    assert peer.ask("tools/call", analysis(1)["params"])["result"]["isError"] is False
+    assert peer.ask("tools/call", {"name": "vstack_aar", "arguments": {}}, 2)["result"]["isError"] is True
+    assert peer.end()[0] == 0
+    tapes = sorted(map(str, tmp_path.iterdir()))
+    assert len(tapes) == 2
+    replay = str(Path(PROGRAM).with_name("vstack-replay"))
+    done = subprocess.run([replay, "run", *tapes], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "as recorded" in done.stdout
