@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import concurrency, exchanges, growth, loopback, offline, prompts, starts, tapes
+from benchmarks import concurrency, exchanges, frozen, growth, loopback, offline, prompts, starts, tapes
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN
 
 # The least share of a bare server's rate; that one gives a shorter answer, with two header fields.
@@ -111,8 +111,16 @@ def _starts(effort: int) -> Iterator[Verdict]:
     yield Verdict("seconds from the end of its input to its own", end, starts.MOST_SECONDS, least=False)
 
 
+def _frozen(effort: int) -> Iterator[Verdict]:
+    for runtime in frozen.GUARDED:
+        found = frozen.measure(runtime, rounds=3 * effort)
+        if found is not None:
+            name = f"milliseconds that a frozen Redis adds to the 99th percentile: {runtime}"
+            yield Verdict(name, found.added_ms, frozen.MOST_ADDED_MS, least=False)
+
+
 _GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (
-    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes, _starts),
+    *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes, _starts, _frozen),
 )
 
 

@@ -40,6 +40,11 @@ class _Client:
         self._head = b""
         self._missing = -1
 
+    def send(self, request: bytes) -> None:
+        """Ask."""
+        self.sent = time.perf_counter()
+        self.socket.sendall(request)
+
     def take(self) -> bool:
         """Read what is there; whether the answer is complete.
 
@@ -83,20 +88,21 @@ def ask(port: int, request: bytes) -> bytes:
     return client.head
 
 
-def load(port: int, requests: Iterator[bytes], seconds: float) -> Round:
+def load(port: int, requests: Iterator[bytes], seconds: float, waits: list[float] | None = None) -> Round:
     """Send requests for so many seconds.
 
     Args:
         port: Where the server listens, on loopback.
         requests: What to send, without end.
         seconds: How long; the answers that are under way then are not counted.
+        waits: Takes how long each answer took, in seconds.
     """
     clients = [_Client(port) for _ in range(CONNECTIONS)]
     answered = 0
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client.socket, selectors.EVENT_READ, client)
-            client.socket.sendall(next(requests))
+            client.send(next(requests))
         began, computed = time.perf_counter(), time.process_time()
         now = began
         while now < began + seconds:
@@ -105,11 +111,13 @@ def load(port: int, requests: Iterator[bytes], seconds: float) -> Round:
                 if not client.take():
                     continue
                 answered += 1
+                if waits is not None:
+                    waits.append(time.perf_counter() - client.sent)
                 if b"connection: close" in client.head:
                     selector.unregister(client.socket)
                     client.reopen()
                     selector.register(client.socket, selectors.EVENT_READ, client)
-                client.socket.sendall(next(requests))
+                client.send(next(requests))
             now = time.perf_counter()
         busy = (time.process_time() - computed) / (now - began)
     for client in clients:

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,12 +66,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(kinds: Sequence[str], *, loop: str = "asyncio") -> Iterator[dict[str, Server]]:
+def running(
+    kinds: Sequence[str], *, loop: str = "asyncio", stores: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[dict[str, Server]]:
     """Servers, each in a process of its own; where there are two cores, on another one than this process.
 
     Args:
-        kinds: Of ``servers.KINDS``.
+        kinds: Of ``servers.KINDS``; after a comma may come what tells two of a kind apart.
         loop: ``asyncio`` or ``uvloop``, for all that run on asyncio.
+        stores: Where some of them have their stores, as ``servers.STORES``.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     with contextlib.ExitStack() as stack:
@@ -84,8 +87,10 @@ def running(kinds: Sequence[str], *, loop: str = "asyncio") -> Iterator[dict[str
         for kind in kinds:
             log = folder / f"{kind}.log"
             file = stack.enter_context(log.open("ab"))
-            command = [sys.executable, "-m", "benchmarks.servers", kind, loop]
-            env = {**os.environ, TAPES_FOLDER: str(folder / "tapes")}
+            own = (stores or {}).get(kind)
+            name = kind if own is None else kind.partition(",")[0]
+            command = [sys.executable, "-m", "benchmarks.servers", name, loop]
+            env = {**os.environ, TAPES_FOLDER: str(folder / "tapes"), **(own or {})}
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, env=env)
             # Popen's own exit closes the pipes, which ends the server, and waits for it.
             servers[kind] = Server(stack.enter_context(process), log)

@@ -43,6 +43,9 @@ SETTINGS = {
 }
 
 
+STORES = ("VSTACK_CACHE", "VSTACK_RATE_LIMIT_STORE")
+
+
 def _tell(port: int) -> None:
     print(port, flush=True)
 
@@ -88,16 +91,23 @@ def _ours(kind: str) -> Callable[[], Coroutine[Any, Any, None]]:
 
     from vstack_runtime.engine import Engine
     from vstack_runtime.logs import configure
+    from vstack_runtime.serving import settle
     from vstack_runtime.stopping import Stopping
 
     tapes = {"VSTACK_TAPE": os.environ[TAPES_FOLDER]} if kind.endswith(TAPED) else {}
     kind = kind.removesuffix(TAPED)
-    settings = Settings.from_env({**SETTINGS, **tapes})
+    # Stores in other places than this process, where whoever starts it says so.
+    elsewhere = {name: value for name in STORES if (value := os.environ.get(name))}
+    settings = Settings.from_env({**SETTINGS, **tapes, **elsewhere})
     configure(settings.log_level, settings.log_format)
     module: Any = importlib.import_module(f"vstack_runtime.{kind}_server")
 
+    def listening(port: int) -> None:
+        settle()
+        _tell(port)
+
     async def run() -> None:
-        await module.serve(Engine(settings, runtime=kind), "127.0.0.1", 0, Stopping(_tell))
+        await module.serve(Engine(settings, runtime=kind), "127.0.0.1", 0, Stopping(listening))
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -182,6 +183,28 @@ def test_a_crowd_behind_a_server_that_stands_still_is_answered_at_once(servers: 
         with pytest.raises(StoreAway, match="suspended"):
             await store.take("key:a")
         server.thaw()
+        await store.aclose()
+
+    run(test)
+
+
+def test_what_this_process_itself_takes_does_not_count(shared_server: RedisServer, run: Run[None]) -> None:
+    async def test() -> None:
+        store = RedisRateLimiter(shared_server.url, WINDOWS, patience=Patience(deadline=0.02, probe=60.0))
+        await store.take("warm")
+        ended = False
+
+        async def compute() -> None:
+            while not ended:
+                time.sleep(0.015)
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(compute)
+            # Each is under way for several turns of a loop whose every turn takes nearly as long as a call may.
+            for _ in range(10):
+                await store.take("busy")
+            ended = True
         await store.aclose()
 
     run(test)

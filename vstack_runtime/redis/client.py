@@ -35,8 +35,9 @@ CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
 # Between tries to enter a cluster that is away.
 _PAUSE_SECONDS = 0.25
-# Time is waited out in slices: one that takes longer than it should was lost by this process, not by Redis.
+# Time is waited out in slices: one that takes much longer than it should was lost by this process, not by Redis.
 _SLICES = 5
+_MUCH = 2.0
 
 
 class Link:
@@ -189,14 +190,22 @@ class _Errand(Generic[T]):
 
 
 async def _wait(event: anyio.Event, seconds: float) -> float:
-    """Wait for an event; what this process loses by being busy does not count. Returns the seconds that are left."""
-    left = seconds
-    while left > 0 and not event.is_set():
+    """Wait for an event; what this process loses by being busy does not count. Returns the seconds that are left.
+
+    An answer takes several turns of the loop to get here. The longer a turn takes, because others compute, the less of
+    it counts; in all it is never more than ``ANSWER_SECONDS``, when the work is given up anyway.
+    """
+    left, end = seconds, anyio.current_time() + max(seconds, ANSWER_SECONDS)
+    while left > 0.0 and not event.is_set():
         part = min(left, seconds / _SLICES)
         began = anyio.current_time()
         with anyio.move_on_after(part):
             await event.wait()
-        left -= min(part, anyio.current_time() - began)
+        now = anyio.current_time()
+        passed = now - began
+        left -= passed if passed <= _MUCH * part else part * part / passed
+        if now >= end:
+            break
     return max(0.0, left)
 
 
