@@ -196,8 +196,9 @@ async def _wait(event: anyio.Event, seconds: float) -> float:
     it counts; in all it is never more than ``ANSWER_SECONDS``, when the work is given up anyway.
     """
     left, end = seconds, anyio.current_time() + max(seconds, ANSWER_SECONDS)
+    # Slices of one length: those of a rest that shrinks would count less and less.
+    part = seconds / _SLICES
     while left > 0.0 and not event.is_set():
-        part = min(left, seconds / _SLICES)
         began = anyio.current_time()
         with anyio.move_on_after(part):
             await event.wait()
