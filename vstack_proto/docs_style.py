@@ -36,6 +36,7 @@ pre code{padding:0}
 table{border-collapse:collapse;width:100%;table-layout:fixed;font-size:.9375rem}
 thead th:first-child{width:5rem}
 .fields thead th:first-child{width:13rem}
+.fields thead th:nth-child(2):not(:last-child){width:9rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}
 th[scope=row]{font-weight:600}
 td p,td ul{margin:0}
@@ -54,6 +55,8 @@ footer{margin:3rem 0 1rem}
 .fields tr,.answers tr{display:block;padding:.4rem 0;border-bottom:1px solid var(--line)}
 .fields thead,.answers thead{position:absolute;left:-100vw}
 .fields th,.fields td,.answers th,.answers td{display:block;border:0;padding:.05rem 0}}
+@media (max-width:63.99rem){
+nav{max-height:60vh;overflow-y:auto;border-bottom:1px solid var(--line)}}
 @media (min-width:64rem){
 body{display:grid;grid-template-columns:22rem minmax(0,60rem);grid-template-rows:auto 1fr auto;column-gap:2rem}
 header,footer{grid-column:1/-1}
