@@ -225,7 +225,7 @@ class AnalysisSteps(AnswerSteps):
             told = f"format is {envelope.format!r}; it is one of {', '.join(_FORMATS)}"
             raise RemoteProtocolError(400, "invalid_request", told)
         kind = CanonicalTrace if envelope.format == "canonical" else pattern.trace
-        trace: msgspec.Struct = decode_trace(envelope.trace_raw, kind)
+        trace: msgspec.Struct = decode_trace(envelope.trace_raw, kind, limits)
         check_trace(trace, limits)
         state.warnings = (*state.warnings, *unknown_fields(envelope.trace_raw, kind))
         if not isinstance(trace, CanonicalTrace):

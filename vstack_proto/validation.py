@@ -14,7 +14,7 @@ from msgspec import inspect
 
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.faults import MAX_PART_CHARS, Faults, Path, look, shorten
-from vstack_proto.limits import Limits
+from vstack_proto.limits import Limits, check_trace
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -33,7 +33,10 @@ _WORDS = ("mode", "model", "format", "baseline")
 _BYTE = re.compile(r" \(byte ([0-9]+)\)$")
 _PATH = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
 _PATH_PART = re.compile(r"\.([^.\[]+)|\[([0-9]+|\.\.\.)\]")
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F]..)|.)", re.DOTALL)
+_HIGH = re.compile(rb"\\u[dD][89abAB]")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+# In a text whose escaped backslashes are gone: pairs, which are sound, and halves.
+_SURROGATE = re.compile(rb"\\u(?:[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>[dD][89a-fA-F]..))", re.DOTALL)
 _BASELINE_PATH = re.compile(r"baseline.*path")
 _KINDS = {b"n": "null", b"t": "a boolean", b"f": "a boolean", b"{": "an object", b"[": "a list"}
 
@@ -91,18 +94,24 @@ def decode_envelope(body: bytes) -> Envelope:
     return Envelope(body if flat else trace, mode, model, format_, flat, baseline)
 
 
-def decode_trace(raw: bytes, kind: type[T]) -> T:
+def decode_trace(raw: bytes, kind: type[T], limits: Limits | None = None) -> T:
     """Decode a trace strictly.
+
+    Args:
+        raw: JSON.
+        kind: What it must be.
+        limits: How large it may be where it is not sound: no faults are looked for in what is too large anyway.
 
     Raises:
         RemoteProtocolError: 400 ``invalid_json``; or ``validation_error`` with every fault in ``errors`` (the first
-            thousand), each with a JSON pointer and a message, and their number in ``error_count``.
+            thousand), each with a JSON pointer and a message, and their number in ``error_count``. 413
+            ``request_too_large`` as ``check_trace`` has it.
     """
     _check_utf8(raw)
     try:
         trace: T = _decoder(kind).decode(raw)
     except msgspec.ValidationError as fault:
-        raise _validation_error(_all_faults(raw, kind, fault)) from None
+        raise _validation_error(_all_faults(raw, kind, fault, limits)) from None
     except (msgspec.DecodeError, RecursionError) as fault:
         raise _invalid_json(raw, fault) from None
     return trace
@@ -169,14 +178,31 @@ def _invalid_json(raw: bytes, fault: Exception) -> RemoteProtocolError:
             f"the body is nested too deeply; the limit is {most} objects and lists within each other (it is fixed)"
         )
         return RemoteProtocolError(400, "invalid_json", message)
-    lone = next((found.start() for found in _ESCAPE.finditer(raw) if found["lone"]), None)
-    if lone is not None:
-        return _refusal("half of a surrogate pair", lone)
     text = str(fault)
     position = _BYTE.search(text)
+    if "surrogate" in text or "escape" in text or position is None:
+        lone = _lone_surrogate(raw, int(position[1]) if position else None)
+        if lone is not None:
+            return _refusal("half of a surrogate pair", lone)
     if position is None:
         return _refusal("it ends too early" if raw.strip() else "it is empty", len(raw))
     return _refusal(_BYTE.sub("", text).removeprefix("JSON is malformed: "), int(position[1]))
+
+
+def _lone_surrogate(raw: bytes, end: int | None) -> int | None:
+    """Where half of a pair stands, if it does.
+
+    Args:
+        raw: JSON that could not be decoded.
+        end: Where the decoder stopped: behind the half, or behind what should have been its other half. None where it
+            tells of an end that comes too early, as it does of a half that is the last of its text.
+    """
+    unescaped = raw.replace(b"\\\\", b"__")
+    if end is not None:
+        if unescaped.startswith(b"\\u", end - 6) and _HIGH.match(unescaped, end - 12):
+            return end - 12
+        return end - 6 if _HALF.match(unescaped, end - 6) else None
+    return next((found.start() for found in _SURROGATE.finditer(unescaped) if found["lone"]), None)
 
 
 def _refusal(what: str, position: int) -> RemoteProtocolError:
@@ -191,13 +217,15 @@ def _validation_error(faults: Faults) -> RemoteProtocolError:
     return RemoteProtocolError(400, "validation_error", message, errors=faults.kept, error_count=faults.count)
 
 
-def _all_faults(raw: bytes, kind: type[Any], first: msgspec.ValidationError) -> Faults:
+def _all_faults(raw: bytes, kind: type[Any], first: msgspec.ValidationError, limits: Limits | None) -> Faults:
     faults = Faults()
     try:
         # The decoder stopped at the first fault; what follows that may not even be JSON.
         _SYNTAX.decode(raw)
         # The standard library reads numbers out of range as infinite, where msgspec would stop again.
         value = json.loads(raw.decode(), parse_int=_integer)
+        if limits is not None:
+            check_trace(value, limits)
         look(inspect.type_info(kind), value, None, faults)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise _invalid_json(raw, fault) from None

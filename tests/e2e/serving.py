@@ -22,6 +22,8 @@ from typing import Any, Literal, Self
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.callers import cpu_of, memory_of
+
 Runtime = Literal["hypercorn", "asyncio", "trio"]
 RUNTIMES: tuple[Runtime, ...] = ("hypercorn", "asyncio", "trio")
 
@@ -191,13 +193,12 @@ class Server:
     @property
     def rss(self) -> int:
         """Bytes of memory that it occupies."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return memory_of(self.pid)
 
     @property
     def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that it has used, to the nanosecond."""
+        return cpu_of(self.pid)
 
     # Its life.
 

@@ -134,6 +134,8 @@ def test_a_trace_that_is_too_large_is_refused() -> None:
     assert asked.error["setting"] == "VSTACK_API_MAX_TRACE_STEPS"
     many = make_service(PATTERN, limits=Limits(max_values=2))
     assert sent(many).status == 413
+    # Nor are faults looked for in what is too large.
+    assert sent(small, trace={"goal": 1, "lines": [1, 2]}).error["actual"] == 2
 
 
 def test_what_was_ignored_is_told() -> None:

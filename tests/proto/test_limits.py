@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import msgspec
@@ -25,6 +26,21 @@ SMALL = Limits(
 )
 
 
+json_values = st.recursive(
+    st.none() | st.integers() | st.text(',[{"\\ae1'),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(',["\\a'), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _marks(value: Any) -> int:
+    """Commas and opening brackets of a JSON value."""
+    if not isinstance(value, list | dict):
+        return 0
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return 1 + max(0, len(inner) - 1) + sum(map(_marks, inner))
+
+
 class Talk(msgspec.Struct):
     messages: tuple[str, ...]
     agents: list[str] = []
@@ -44,34 +60,81 @@ def test_the_defaults_are_those_of_the_service() -> None:
     assert (limits.request_timeout, limits.max_in_flight) == (120, 4_096)
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 10, b"1,2,3,4,5", b'",,,,,,,,"', b'",,,,,\\""'])
-def test_a_body_within_the_limits(body: bytes) -> None:
-    check_body(body, SMALL)
+def body_refusal(body: bytes, limits: Limits) -> RemoteProtocolError:
+    with pytest.raises(RemoteProtocolError) as caught:
+        check_body(body, limits)
+    assert (caught.value.status, caught.value.code) == (413, "request_too_large")
+    return caught.value
+
+
+def test_a_body_that_is_too_long() -> None:
+    check_body(b"x" * 10, SMALL)
+    refusal = body_refusal(b"x" * 11, SMALL)
+    assert refusal.message == "the body has 11 bytes; the limit is 10 (VSTACK_API_MAX_BODY_BYTES raises it)"
+    assert refusal.extra == {"limit": 10, "actual": 11, "setting": "VSTACK_API_MAX_BODY_BYTES"}
+
+
+SLOW = Limits(max_values=4, max_number_chars=5, max_far_numbers=1)
 
 
 @pytest.mark.parametrize(
-    ("body", "message", "extra"),
+    "body",
     [
-        (
-            b"x" * 11,
-            "the body has 11 bytes; the limit is 10 (VSTACK_API_MAX_BODY_BYTES raises it)",
-            {"limit": 10, "actual": 11, "setting": "VSTACK_API_MAX_BODY_BYTES"},
+        *(b"", b"1,2,3,4,5", b"[[[[", b'[{"a":[]},1', b"12345", b"-123.4e56", b"1e100", b"1e99,1e-99,1e+9"),
+        # What stands in texts is no value, be they closed or not; an escaped quote ends none, an escaped backslash may.
+        *(
+            b'",,,,,,,,"',
+            b'",,,,,\\""',
+            b'",,,,,,',
+            b'"[[[{{{{"',
+            b'",,,\\\\","\\\\",",,,"',
+            b'"1234567",1',
+            b'"1e100 1e200"',
         ),
-        (b",,,,,", "the body has 5 commas; the limit is 4 (it is fixed)", {"limit": 4, "actual": 5, "setting": None}),
-        # Commas in texts are no values; an escaped quote ends none.
-        (
-            b'",\\""' + b"," * 5,
-            "the body has 5 commas; the limit is 4 (it is fixed)",
-            {"limit": 4, "actual": 5, "setting": None},
+        *(b'"","","","",",,,,,"', b'{"a":",,","b":",,,","c":"\\\\"}'),
+    ],
+)
+def test_a_body_that_is_soon_decoded(body: bytes) -> None:
+    check_body(body, SLOW)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b",,,,,", "the body has 5 commas and opening brackets or more; the limit is 4 (it is fixed)"),
+        (b"[{[{[", "the body has 5 commas and opening brackets or more; the limit is 4 (it is fixed)"),
+        (b'",\\"",,,,,', "the body has 5 commas and opening brackets or more; the limit is 4 (it is fixed)"),
+        (b'"\\\\",,,,,"', "the body has 5 commas and opening brackets or more; the limit is 4 (it is fixed)"),
+        (b'"",",","",[["x', "the body has 5 commas and opening brackets or more; the limit is 4 (it is fixed)"),
+        (b"[123456]", "a number in the body has 6 digits; the limit is 5 (it is fixed)"),
+        (b'"1",-1234.567', "a number in the body has 8 digits; the limit is 5 (it is fixed)"),
+        (b"1e000012", "a number in the body has 6 digits; the limit is 5 (it is fixed)"),
+        *(
+            (body, "the body has 2 numbers with exponents of three digits or more; the limit is 1 (it is fixed)")
+            for body in (b"1e300,1E-300", b"1.5e+100 2e999", b'"3e100",1e100,1e100')
         ),
     ],
 )
-def test_a_body_past_a_limit(body: bytes, message: str, extra: dict) -> None:
-    with pytest.raises(RemoteProtocolError) as caught:
-        check_body(body, SMALL)
-    assert (caught.value.status, caught.value.code) == (413, "request_too_large")
-    assert caught.value.message == message
-    assert caught.value.extra == extra
+def test_a_body_that_would_take_long(body: bytes, message: str) -> None:
+    refusal = body_refusal(body, SLOW)
+    assert refusal.message == message
+    assert refusal.extra["setting"] is None
+
+
+def test_a_body_of_nothing_but_quotes_is_not_cut_into_a_million_parts() -> None:
+    # It is no JSON: a first part tells that it is too much, and how much is not asked.
+    refusal = body_refusal(b'",' * 100, SLOW)
+    assert 4 < refusal.extra["actual"] < 20
+
+
+@given(json_values)
+def test_every_value_but_the_first_is_counted(value: Any) -> None:
+    """A body is never let through with more values than ``max_values`` bounds."""
+    body = json.dumps(value).encode()
+    marks = _marks(value)
+    check_body(body, Limits(max_values=marks))
+    if marks:
+        body_refusal(body, Limits(max_values=marks - 1))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ INVALID = [
     (b'{"x":"\\ud83d"}', "half of a surrogate pair", 6),
     (b'{"x":"\\\\ \\ud83dx"}', "half of a surrogate pair", 9),
     (b'{"x":"\\ud83d\\ude00 \\ude00"}', "half of a surrogate pair", 19),
+    (b'{"x":"\\ud83d\\ude00\\ude00"}', "half of a surrogate pair", 18),
+    (b'{"x":"\\ud83dx and so on"}', "half of a surrogate pair", 6),
+    (b'{"x":"\\ud83d\\u0041 and so on"}', "half of a surrogate pair", 6),
+    (b'{"x":"\\\\ud83d\\ude00 and so on"}', "half of a surrogate pair", 13),
+    (b'{"x":"\\u00zz and so on"}', "invalid character", 10),
+    (b'{"x":"\\ude00\\ud83d"}', "half of a surrogate pair", 6),
     (b"\xef\xbb\xbf{}", "invalid character", 0),
 ]
 
