@@ -56,9 +56,9 @@ bench-guards: $(VENV)/.test ## only the ratios that must hold
 # Each file builds on the pins of the one before, so that they agree. Existing pins stay; UPGRADE=--upgrade moves them.
 requirements: $(VENV)/.dev ## pin pyproject.toml's ranges again
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
-	$(COMPILE) pyproject.toml --extra redis,sentry,speed -c requirements/runtime.txt -o requirements/container.txt
-	$(COMPILE) pyproject.toml --extra redis,sentry,speed,test -c requirements/container.txt -c requirements/runtime.txt -o requirements/test.txt
-	$(COMPILE) pyproject.toml --extra redis,sentry,speed,test,dev -c requirements/test.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel,redis,sentry,speed -c requirements/runtime.txt -o requirements/container.txt
+	$(COMPILE) pyproject.toml --extra otel,redis,sentry,speed,test -c requirements/container.txt -c requirements/runtime.txt -o requirements/test.txt
+	$(COMPILE) pyproject.toml --extra otel,redis,sentry,speed,test,dev -c requirements/test.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 
 changelog: $(VENV)/.dev ## show what the fragments of changes/ would add to the change log

@@ -234,6 +234,7 @@ class Record(Command, frozen=True, gc=False, tag=True):
         outcome: One of ``vstack_proto.outcomes.OUTCOMES`` for an analysis, else empty.
         started: When the head came (monotonic), so that whoever records can tell the duration.
         cache: ``hit``, ``miss``, ``coalesced``, or empty where the cache had no part.
+        parent_span: The caller's span in the trace ``trace_id``, and its flags: ``<16 hex>-<2 hex>``, or empty.
     """
 
     surface: str
@@ -255,6 +256,7 @@ class Record(Command, frozen=True, gc=False, tag=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    parent_span: str = ""
 
 
 AnyCommand = (

@@ -32,7 +32,7 @@ from vstack_proto.state import BODY, HEAD, KEY, METRICS, PENALTY, QUOTA, READINE
 
 _is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,200}").fullmatch
 # W3C Trace Context, section 3.2: version, trace-id, parent-id, flags.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?")
 _OFFERS = (JSON, PROBLEM, EVENTS)
 
 
@@ -81,7 +81,7 @@ class IntakeSteps(LearningSteps):
         """What the request is part of: a trace, and a page whose origin is answered to."""
         state, fields, origins = self.state, self.state.fields, self.policy.cors_origins
         if "traceparent" in fields and (trace := _TRACEPARENT.fullmatch(fields["traceparent"])):
-            state.trace_id = trace[1]
+            state.trace_id, state.parent_span = trace.groups()
         if origins and not origins.isdisjoint((fields.get("origin"), "*")):
             state.origin = fields.get("origin", "")
 

@@ -187,6 +187,8 @@ class Replies:
             state.cache,
             code,
         )
+        if state.parent_span:
+            record = msgspec.structs.replace(record, parent_span=state.parent_span)
         if state.analysis is None:
             return record
         usage = state.analysis.usage
