@@ -93,7 +93,7 @@ def running_server(log: IO[bytes], *, asks: bool) -> Iterator[tuple[subprocess.P
     """``vstack-api serve`` as a process of its own, on a free port, and the port."""
     program = Path(sys.executable).with_name("vstack-api")
     # No setting of the person who looks at this reaches the server, and a key in the environment is no wish to pay.
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("VSTACK_", "SENTRY_"))}
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("VSTACK_", "SENTRY_", "OTEL_"))}
     bare |= {"VSTACK_LLM": "auto" if asks else "offline", "VSTACK_DRAIN_DELAY": "0"}
     # What is shown here is nothing to remember.
     bare |= {"VSTACK_LEARNINGS": "off", "VSTACK_TELEMETRY": "off"}

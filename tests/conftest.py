@@ -18,7 +18,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 REQUIRE_SERVICES = "VSTACK_REQUIRE_SERVICES"
 PROVIDERS = (
     *("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "OLLAMA_BASE_URL"),
-    *("SENTRY_DSN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+    *(
+        "SENTRY_DSN",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ),
 )
 
 Service = Callable[[str], str]

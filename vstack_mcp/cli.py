@@ -119,6 +119,7 @@ def load(about: About, patterns: Patterns | None = None) -> Loaded:
     chosen = (patterns or installed_patterns)()
     engine = Engine(settings, patterns=chosen, contributed=(contributed,), runtime="stdio")
     engine.status = "ready"
+    engine.observers.open()
     return Loaded(App(engine), offers[0], settings.limits.max_body_bytes)
 
 

@@ -64,7 +64,7 @@ class State(msgspec.Struct, gc=False):
         waiting: The ticket whose answer is awaited; 0 for none.
         flight: The ticket of the flight that is joined; 0 for none.
         request_id, trace_id: What ties answers and log lines together.
-        parent_span: Of ``traceparent`` what follows the trace id: the caller's span and its flags, ``<16 hex>-<2 hex>``.
+        parent_span: The rest of ``traceparent``: the caller's span and flags, ``<16 hex>-<2 hex>``.
         wall: Wall clock at the head, seconds since 1970.
         started: The head's ``at``; seconds, monotonic.
         last_moment: When the whole request must be answered.

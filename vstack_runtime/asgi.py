@@ -68,6 +68,8 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.drain()
+                # Whoever watches must hear of the last requests before it is closed.
+                self.performer.flush()
                 await self.engine.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
@@ -134,4 +136,5 @@ def build_app(
     )
     # A host application need not pass the lifespan on to what it has mounted; being called at all means to be up.
     engine.status = "ready"
+    engine.observers.open()
     return App(engine)

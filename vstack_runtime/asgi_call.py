@@ -36,7 +36,7 @@ from vstack_runtime.asgi_outbox import Message, Outbox, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope, owns_framing
 from vstack_runtime.eager import Begun
 from vstack_runtime.engine import Engine
-from vstack_runtime.logs import bind_request_id
+from vstack_runtime.observing import bind
 from vstack_runtime.performer import LATER, Performer
 from vstack_runtime.stopping import FLUSH_SECONDS
 
@@ -139,8 +139,7 @@ class Call:
         try:
             return self._exchange.handle(event)
         except Exception:
-            bind_request_id(self._exchange.state.request_id)
-            _log.exception("an exchange crashed", met=type(event).__name__)
+            self._engine.observers.crashed("an exchange crashed", self._exchange.state, met=type(event).__name__)
             if isinstance(event, Crashed):
                 raise  # the host server has an answer of its own for this
             return self._handle(Crashed(at=event.at))
@@ -160,7 +159,8 @@ class Call:
         try:
             answer = self._performer.perform_now(command, self, at)
         except Exception:
-            _log.exception("a command could not be carried out", command=type(command).__name__)
+            told = "a command could not be carried out"
+            self._engine.observers.crashed(told, self._exchange.state, command=type(command).__name__)
             if isinstance(command, Asking):
                 self._todo.append(Crashed(at=at))
             return
@@ -249,6 +249,7 @@ class Call:
             self.tell(DeadlinePassed(at=self._now()))
 
     async def _perform(self, command: Asking, scope: anyio.CancelScope) -> None:
+        bind(self._exchange.state)
         with scope:
             answer = await self._performer.perform(command)
             if self._calls.pop(command.ticket, None) is not None and answer is not None:

@@ -7,10 +7,9 @@ import contextvars
 from collections.abc import Awaitable, Callable
 
 import anyio
-import structlog
 import trio
 
-_log = structlog.get_logger("vstack")
+from vstack_runtime.observing import crashed_anywhere
 
 # The event loop itself holds tasks only weakly.
 _tasks: set[asyncio.Task[None]] = set()
@@ -60,4 +59,4 @@ async def _guarded(run: Callable[[], Awaitable[None]], name: str, scope: anyio.C
         except* Exception:
             # In a group too: what was cancelled in the midst of a failure must still end as cancelled.
             if not (scope.cancel_called or interrupted()):
-                _log.exception("a background task failed", task=name)
+                crashed_anywhere("a background task failed", task=name)

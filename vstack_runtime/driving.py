@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import random
 from collections.abc import Callable
 from typing import Protocol, cast
-
-import structlog
 
 from vstack_proto.commands import (
     Abort,
@@ -23,11 +22,10 @@ from vstack_proto.commands import (
 from vstack_proto.connection import Connection
 from vstack_proto.events import Answered, AnyEvent, Crashed, ExchangeEvent
 from vstack_proto.exchange import Exchange
+from vstack_proto.state import State
 from vstack_runtime.engine import Engine
-from vstack_runtime.logs import bind_request_id
+from vstack_runtime.observing import bind
 from vstack_runtime.performer import LATER, Performer
-
-_log = structlog.get_logger("vstack")
 
 
 class Line(Protocol):
@@ -80,6 +78,7 @@ class Driving:
         """
         # Ids only tell requests apart in logs; they guard nothing, so that they may be guessed.
         self.machine = Connection(engine.service, peer=peer, scheme=scheme, seed=random.getrandbits(64))
+        self._observers = engine.observers
         self._performer = performer
         self._line = line
         self._todo: list[AnyEvent] = []
@@ -123,8 +122,7 @@ class Driving:
     def _crashed(self, at: float, met: str) -> tuple[AnyCommand, ...]:
         """A bug of ours: who waits for an answer is told so; where nobody does, the connection ends."""
         exchange = self.machine.exchange
-        bind_request_id(exchange.state.request_id if exchange is not None else "")
-        _log.exception("an exchange crashed", met=met)
+        self._observers.crashed("an exchange crashed", State() if exchange is None else exchange.state, met=met)
         if met == Crashed.__name__ or exchange is None:
             return (Abort(),)
         return self._handle(Crashed(at=at))
@@ -161,7 +159,9 @@ class Driving:
         try:
             answer = self._performer.perform_now(command, self, at)
         except Exception:
-            _log.exception("a command could not be carried out", command=type(command).__name__)
+            exchange = self.machine.exchange
+            state = State() if exchange is None else exchange.state
+            self._observers.crashed("a command could not be carried out", state, command=type(command).__name__)
             if isinstance(command, Asking):
                 self._todo.append(Crashed(at=at))
             return
@@ -181,8 +181,12 @@ class Driving:
             if self.machine.exchange is asker and self._calls.pop(ticket, None) is not None:
                 self.feed(cast("ExchangeEvent", answer))
 
+        # A task takes along the context that it is started in; the next exchange of this connection needs its own.
+        context = contextvars.copy_context()
+        if asker is not None:
+            context.run(bind, asker.state)
         self._asker = asker
-        self._calls[ticket] = self._line.start(command, answered)
+        self._calls[ticket] = context.run(self._line.start, command, answered)
 
     def _drop_calls(self) -> None:
         """The exchange is over: nobody wants what it still asked for."""

@@ -40,6 +40,7 @@ from vstack_runtime.chosen_stores import (
     watched,
 )
 from vstack_runtime.metrics import Metrics
+from vstack_runtime.observing import Observers
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
@@ -103,6 +104,7 @@ class Engine:
         learnings: Keeps learnings; None where that is off.
         telemetry: Takes what analyses cost; None where that is off.
         tapes: Keeps tapes; None where that is off.
+        observers: Whoever else is told what happens.
         baselines: Keeps detections for comparison; None where there is no home.
         status: What ``/readyz`` says: set by whoever serves.
     """
@@ -152,8 +154,8 @@ class Engine:
         self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
         self.tapes = self._taped(tapes)
-        self.key_file = settings.key_file
-        self._keys = settings.keys
+        self.observers = Observers(settings.observing, version())
+        self.key_file, self._keys = settings.key_file, settings.keys
         self.status: Status = "warming"
         self.wall = wall
 
@@ -229,6 +231,7 @@ class Engine:
     def ready(self) -> None:
         """Take traffic, on the loop that runs now: stores elsewhere are connected to, whether they are there or not."""
         self.status = "ready"
+        self.observers.open()
         for store in self._stores:
             if (start := getattr(store, "start", None)) is not None:
                 start()
@@ -238,7 +241,7 @@ class Engine:
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
                 # All at once: each may take two seconds for what is not kept yet.
-                for one in (*self._stores, self._chosen):
+                for one in (*self._stores, self._chosen, self.observers):
                     tasks.start_soon(_close, one)
             if self.tapes is not None:
                 await anyio.to_thread.run_sync(self.tapes.close)

@@ -14,6 +14,7 @@ import httpx2
 import msgspec
 
 from vstack_runtime.backends import ProviderError
+from vstack_runtime.tracing_headers import add_traceparent
 
 # How long an idle connection is kept: under the 60 s after which common load balancers close it at their end.
 IDLE_SECONDS = 30.0
@@ -151,6 +152,7 @@ class JsonClient:
             headers={"accept": "application/json", "content-type": "application/json", **headers},
             limits=_LIMITS,
             verify=_tls(),
+            event_hooks={"request": [add_traceparent]},
             transport=_Spread1(lambda: httpx.AsyncHTTPTransport(limits=_LIMITS, verify=_tls())) if _direct() else None,
         )
 
@@ -199,6 +201,7 @@ def anthropic_client() -> httpx2.AsyncClient:
     """The client that Anthropic's SDK is given, limited as ``JsonClient``; each call brings its timeout."""
     return httpx2.AsyncClient(
         limits=_LIMITS2,
+        event_hooks={"request": [add_traceparent]},
         transport=_Spread2(lambda: httpx2.AsyncHTTPTransport(limits=_LIMITS2, verify=_tls2())) if _direct() else None,
         timeout=httpx2.Timeout(120.0, connect=CONNECT_SECONDS),
         verify=_tls2(),

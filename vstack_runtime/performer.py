@@ -11,8 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, cast
 
-import structlog
-
 from vstack_proto.commands import (
     AggregateOutcomes,
     CallModel,
@@ -47,8 +45,6 @@ from vstack_runtime.engine import Engine
 from vstack_runtime.flying import Flying, Party
 from vstack_runtime.keeping import KEPT, Keeper
 from vstack_runtime.logs import log_requests
-
-_log = structlog.get_logger("vstack")
 
 # Aliases of a cache that lives elsewhere are remembered here; a few megabytes at most.
 _MAX_ALIASES = 16_384
@@ -276,15 +272,22 @@ class Performer:
     async def _call_model(self, command: CallModel) -> Answered:
         provider, request = self.engine.provider, command.request
         began = self.clock()
+        observers = self.engine.observers
         if provider is None:
             return ModelFailed(at=began, ticket=command.ticket, kind="unresolved", message="no provider is configured")
+        call = observers.begin_call(provider.name, request.model)
+
+        def ended(outcome: str, usage: Usage) -> float:
+            now = self.clock()
+            self.engine.metrics.model_call(provider.name, request.model, outcome, now - began, usage)
+            observers.end_call(call, outcome, now - began, self.engine.wall(), usage)
+            return now
+
         try:
             reply = await provider.ask(request, max(0.0, command.deadline - began))
         except ProviderError as error:
-            now = self.clock()
-            self.engine.metrics.model_call(provider.name, request.model, error.kind, now - began, error.usage)
             return ModelFailed(
-                at=now,
+                at=ended(error.kind, error.usage),
                 ticket=command.ticket,
                 kind=error.kind,
                 message=error.message,
@@ -292,17 +295,14 @@ class Performer:
                 usage=error.usage,
             )
         except Exception:
-            _log.exception("provider failed", provider=provider.name)
-            now = self.clock()
-            self.engine.metrics.model_call(provider.name, request.model, "rejected", now - began, Usage())
+            observers.crashed("provider failed", provider=provider.name)
+            now = ended("rejected", Usage())
             return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
         except BaseException:
             # Cancelled. What such a call has used, no provider tells.
-            taken = self.clock() - began
-            self.engine.metrics.model_call(provider.name, request.model, "cancelled", taken, Usage())
+            ended("cancelled", Usage())
             raise
-        now = self.clock()
-        self.engine.metrics.model_call(provider.name, request.model, "ok", now - began, reply.usage)
+        now = ended("ok", reply.usage)
         return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))
 
     # Learnings, telemetry, baselines.
@@ -346,6 +346,8 @@ class Performer:
             if command.cache:
                 metrics.cache(command.cache)
         log_requests(records)
+        if self.engine.observers.on:
+            self.engine.observers.requests(records)
 
 
 def _stand_in(reply: ModelReply) -> str:

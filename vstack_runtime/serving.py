@@ -121,7 +121,12 @@ async def _run(engine: Engine, run: Serve, sockets: Sequence[socket.socket] | No
     async with anyio.create_task_group() as tasks:
         await tasks.start(_heed_signals, engine, stopping)
         try:
-            await run(engine, settings.host, settings.port, stopping, sockets)
+            with engine.observers.hearing():
+                await run(engine, settings.host, settings.port, stopping, sockets)
+        except Exception as error:
+            if _only_os_error(error) is None:
+                engine.observers.crashed("the driver crashed")
+            raise
         finally:
             await engine.aclose()
         tasks.cancel_scope.cancel()

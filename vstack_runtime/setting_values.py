@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
@@ -82,3 +83,35 @@ def origins(text: str) -> frozenset[str]:
             "origins as browsers send them, without a path, separated by commas, such as https://a.example; or *"
         )
     return origins
+
+
+def share(text: str) -> float:
+    """A share of all there is."""
+    if _NUMBER.fullmatch(text) is None or float(text) > 1.0:
+        raise ValueError("a number from 0 to 1, such as 0.1")
+    return float(text)
+
+
+def base_url(text: str) -> str:
+    """The URL of another service, to which paths are appended."""
+    found = _split(text)
+    if found is None or found.query or found.fragment:
+        raise ValueError("a URL of HTTP, such as http://collector.example:4318")
+    return text
+
+
+def dsn(text: str) -> str:
+    """A DSN of Sentry: a URL with a key in front of the host, and a project's number at its end."""
+    found = _split(text)
+    if found is None or not found.username or not found.path.rpartition("/")[2].isdecimal():
+        raise ValueError("it is no DSN, such as https://key@sentry.example/1")
+    return text
+
+
+def _split(text: str) -> urllib.parse.SplitResult | None:
+    try:
+        found = urllib.parse.urlsplit(text)
+        named = bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:
+        return None
+    return found if named and found.scheme in ("http", "https") and text.isascii() and " " not in text else None

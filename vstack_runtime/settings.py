@@ -20,6 +20,7 @@ from vstack_proto.quota import Window, parse_windows
 from vstack_runtime import setting_values as values
 from vstack_runtime.home_settings import HomeSettings, read_home
 from vstack_runtime.model_settings import parse_fallbacks, parse_llm, parse_models
+from vstack_runtime.observing_settings import ObservingSettings, read_observing
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
 from vstack_runtime.tape_settings import TapeSettings, read_tapes
 
@@ -158,8 +159,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     llm_fallback: tuple[str, ...] = ()
     llm_max_concurrency: int = 512
     drain_delay: float = 5.0
-    sentry_dsn: str | None = None
-    sentry_environment: str | None = None
+    observing: ObservingSettings = ObservingSettings()
     log_level: str = "info"
     log_format: str = "json"
     tapes: TapeSettings = TapeSettings()
@@ -206,8 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             llm_fallback=read.parsed("VSTACK_LLM_FALLBACK", parse_fallbacks, default.llm_fallback),
             llm_max_concurrency=read.parsed("VSTACK_LLM_MAX_CONCURRENCY", values.count, default.llm_max_concurrency),
             drain_delay=read.parsed("VSTACK_DRAIN_DELAY", values.delay, default.drain_delay),
-            sentry_dsn=read.get("SENTRY_DSN"),
-            sentry_environment=read.get("SENTRY_ENVIRONMENT"),
+            observing=read_observing(read),
             log_level=read.choice("VSTACK_LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
             log_format=read.choice("VSTACK_LOG_FORMAT", "json", "console"),
             tapes=read_tapes(read),
@@ -229,14 +228,14 @@ class _Reader:
         self._known.add(name)
         return self._env.get(name, "").strip() or None
 
-    def parsed(self, name: str, parse: Callable[[str], V], default: V) -> V:
+    def parsed(self, name: str, parse: Callable[[str], V], default: V, *, shown: bool = True) -> V:
         text = self.get(name)
         if text is None:
             return default
         try:
             return parse(text)
         except ValueError as fault:
-            raise SettingsError(name, text, str(fault)) from None
+            raise SettingsError(name, text if shown else None, str(fault)) from None
 
     def choice(self, name: str, *choices: str) -> str:
         """One of some words in any case; the first where none is set."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 
-import structlog
 import trio
 
 from vstack_proto.commands import Asking, Command
@@ -24,8 +23,6 @@ from vstack_runtime.engine import Engine
 from vstack_runtime.listening import listen, quiet
 from vstack_runtime.performer import Performer
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
-
-_log = structlog.get_logger("vstack")
 
 _READ_BYTES = 65_536
 # What may wait for a slow peer before the machine is told, and how little must be left before it is told again.
@@ -177,7 +174,7 @@ class TrioServer:
                     await self._serve(_Line(self, stream, peer[0] if isinstance(peer, tuple) else "local", nursery))
             except Exception:
                 # A bug of ours: the other connections live on.
-                _log.exception("a connection crashed")
+                self.engine.observers.crashed("a connection crashed")
 
     async def _serve(self, line: _Line) -> None:
         self._lines.add(line)

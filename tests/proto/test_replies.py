@@ -156,7 +156,9 @@ def test_any_other_is_replaced(sent: str) -> None:
     ],
 )
 def test_a_trace_id_is_recorded(sent: str, known: str) -> None:
-    assert ask(OPEN, get("/livez", ("traceparent", sent))).record.trace_id == known
+    record = ask(OPEN, get("/livez", ("traceparent", sent))).record
+    assert record.trace_id == known
+    assert record.parent_span == ("00f067aa0ba902b7-01" if known else "")
 
 
 def test_an_http_connection_is_not_told_to_stay_on_tls() -> None:

@@ -70,6 +70,7 @@ def test_a_setting_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
         ("packages.required", {}),
         ("packages.extras", {"VSTACK_CACHE": "redis://127.0.0.1"}),
         ("packages.extras", {"SENTRY_DSN": "https://key@sentry.example/1"}),
+        ("packages.extras", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}),
     ],
 )
 def test_a_missing_package_is_found(

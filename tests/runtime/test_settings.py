@@ -99,8 +99,6 @@ def test_the_defaults_are_those_of_the_service() -> None:
         ("VSTACK_LLM_MAX_CONCURRENCY", "64", "llm_max_concurrency", 64),
         ("VSTACK_MODEL", "some-model", "model", "some-model"),
         ("VSTACK_DRAIN_DELAY", "0", "drain_delay", 0.0),
-        ("SENTRY_DSN", "https://key@sentry.example/1", "sentry_dsn", "https://key@sentry.example/1"),
-        ("SENTRY_ENVIRONMENT", "staging", "sentry_environment", "staging"),
         ("VSTACK_LOG_LEVEL", "WARNING", "log_level", "warning"),
         ("VSTACK_LOG_FORMAT", "console", "log_format", "console"),
     ],
@@ -124,6 +122,20 @@ def test_what_a_setting_may_be(name: str, text: str, field: str, value: Any) -> 
 )
 def test_limits(name: str, text: str, field: str, value: float) -> None:
     assert settings(**{name: text}).limits == msgspec.structs.replace(Limits(), **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("SENTRY_DSN", "https://key@sentry.example/1", "sentry_dsn", "https://key@sentry.example/1"),
+        ("SENTRY_ENVIRONMENT", "staging", "sentry_environment", "staging"),
+        ("SENTRY_RELEASE", "eu-7", "sentry_release", "eu-7"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "0.25", "sentry_traces_sample_rate", 0.25),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]:4318/", "otel_endpoint", "http://[::1]:4318/"),
+    ],
+)
+def test_who_watches(name: str, text: str, field: str, value: object) -> None:
+    assert getattr(settings(**{name: text}).observing, field) == value
 
 
 @pytest.mark.parametrize(
@@ -165,6 +177,11 @@ def test_limits(name: str, text: str, field: str, value: float) -> None:
         ("VSTACK_LLM_FALLBACK", "openai,gemini", "off, or some of anthropic, openai, ollama"),
         ("VSTACK_LLM_MAX_CONCURRENCY", "0", "a whole number from 1"),
         ("VSTACK_DRAIN_DELAY", "-1", "at least 0"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1.5", "a number from 0 to 1"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "all", "a number from 0 to 1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "a URL of HTTP"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port", "a URL of HTTP"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/?key=x", "a URL of HTTP"),
         ("VSTACK_LOG_LEVEL", "loud", "info, debug, warning, error, critical"),
         ("VSTACK_LOG_FORMAT", "xml", "json, console"),
     ],

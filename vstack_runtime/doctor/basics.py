@@ -62,6 +62,7 @@ def _extras(case: Case) -> Finding:
     """What the settings ask for, and only an extra brings."""
     stores = [case.given(name) for name in ("VSTACK_CACHE", "VSTACK_RATE_LIMIT_STORE")]
     wanted = {"redis": any(map(is_redis, stores)), "sentry": bool(case.given("SENTRY_DSN"))}
+    wanted["otel"] = bool(case.given("OTEL_EXPORTER_OTLP_ENDPOINT"))
     for extra, asked in wanted.items():
         missing = [name for name in _names(extra) if not _installed(name)]
         if asked and missing:

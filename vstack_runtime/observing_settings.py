@@ -1,0 +1,55 @@
+"""The settings of who watches the service from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from vstack_runtime.setting_values import base_url, dsn, share
+
+
+class ObservingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where crashes and spans go.
+
+    Attributes:
+        sentry_dsn: None for no reports.
+        sentry_environment, sentry_release: What reports name; None for the defaults.
+        sentry_traces_sample_rate: The share of requests that are sent as transactions, 0 to 1.
+        otel_endpoint: Base URL of a receiver of OTLP over HTTP; None for no spans.
+    """
+
+    sentry_dsn: str | None = None
+    sentry_environment: str | None = None
+    sentry_release: str | None = None
+    sentry_traces_sample_rate: float = 0.0
+    otel_endpoint: str | None = None
+
+
+class Reader(Protocol):
+    """What reads variables."""
+
+    def get(self, name: str) -> str | None:
+        """The variable, if it is set."""
+        ...
+
+    def parsed(self, name: str, parse: Callable[[str], Any], default: Any, *, shown: bool = True) -> Any:
+        """The variable as ``parse`` reads it; ``shown``: whether a refusal may quote it."""
+        ...
+
+
+def read_observing(read: Reader) -> ObservingSettings:
+    """The settings of who watches.
+
+    Raises:
+        SettingsError: A variable is malformed.
+    """
+    return ObservingSettings(
+        # It holds a key, and what was meant for another variable may be one.
+        sentry_dsn=read.parsed("SENTRY_DSN", dsn, None, shown=False),
+        sentry_environment=read.get("SENTRY_ENVIRONMENT"),
+        sentry_release=read.get("SENTRY_RELEASE"),
+        sentry_traces_sample_rate=read.parsed("SENTRY_TRACES_SAMPLE_RATE", share, 0.0),
+        otel_endpoint=read.parsed("OTEL_EXPORTER_OTLP_ENDPOINT", base_url, None),
+    )
