@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable
 
     from vstack_mcp.opening import About
@@ -24,19 +23,16 @@ if TYPE_CHECKING:
     Patterns = Callable[[], Iterable[AnyPattern]]
 
 PROGRAM = "vstack-mcp"
-DONE, FAILED = 0, 1
-CLIENTS = ("claude-desktop", "claude-code", "cursor", "cline", "continue", "vscode", "generic")
+FAILED = 1
 
 
 def main() -> NoReturn:
     """Run the command line, and exit."""
     if sys.argv[1:] in (["serve"], ["serve", "--transport", "stdio"], ["serve", "--transport=stdio"]):
         leave(serve_stdio())
-    args = _parser().parse_args()
-    try:
-        sys.exit(args.run(args))
-    except Exception as error:
-        sys.exit(_told(error))
+    from vstack_mcp.cli_commands import main as run
+
+    run()
 
 
 def _told(error: BaseException) -> int:
@@ -135,93 +131,6 @@ def read_settings() -> Settings:
     for warning in settings.warnings:
         structlog.get_logger("vstack").warning(warning)
     return settings
-
-
-# Other commands.
-
-
-def _parser() -> argparse.ArgumentParser:
-    import argparse
-
-    parser = argparse.ArgumentParser(PROGRAM, description="vstack as a server of the Model Context Protocol.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve until the client leaves (stdio) or SIGTERM (http)")
-    serve.add_argument("--transport", choices=("stdio", "http"), default="stdio")
-    serve.add_argument("--host", help="with http: address to listen at [VSTACK_API_HOST, else 127.0.0.1]")
-    serve.add_argument("--port", type=int, help="with http: port [VSTACK_API_PORT, else 8000]")
-    serve.set_defaults(run=_serve)
-    for name, run in (("list-tools", _list_tools), ("list-resources", _list_resources)):
-        command = commands.add_parser(name, help=f"print the {name.removeprefix('list-')} that are offered")
-        command.add_argument("--json", action="store_true", help="as the protocol has them")
-        command.set_defaults(run=run)
-    snippet = commands.add_parser("config-snippet", help="print what a client's configuration needs")
-    snippet.add_argument("client", choices=CLIENTS)
-    snippet.set_defaults(run=_snippet)
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
-    return parser
-
-
-def _serve(args: argparse.Namespace) -> int:
-    if args.transport == "stdio":
-        leave(serve_stdio())
-    from vstack_runtime.serving import serve
-    from vstack_runtime.settings import Settings
-
-    flags = {"VSTACK_API_HOST": args.host, "VSTACK_API_PORT": args.port}
-    given = {name: str(value) for name, value in flags.items() if value is not None}
-    return serve(Settings.from_env({**os.environ, **given}), runtime="asyncio")
-
-
-def _offer() -> Any:
-    from vstack_mcp.offer import Offer
-    from vstack_mcp.opening import About
-    from vstack_proto.catalogue import Catalogue
-    from vstack_runtime.engine import installed_patterns, version
-
-    return Offer(Catalogue(installed_patterns()), About(version()))
-
-
-def _list_tools(args: argparse.Namespace) -> int:
-    tools = _offer().tools
-    return _print(tools, args.json, [(tool["name"], tool["description"]) for tool in tools])
-
-
-def _list_resources(args: argparse.Namespace) -> int:
-    offer = _offer()
-    rows = [(one["uri"], one["description"]) for one in offer.resources]
-    rows += [(one["uriTemplate"], one["description"]) for one in offer.templates]
-    return _print({"resources": offer.resources, "resourceTemplates": offer.templates}, args.json, rows)
-
-
-def _print(told: Any, as_json: bool, rows: list[tuple[str, str]]) -> int:
-    if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
-        return DONE
-    width = max(len(name) for name, _ in rows)
-    for name, about in rows:
-        print(f"{name:<{width}}  {about}")
-    return DONE
-
-
-def _snippet(args: argparse.Namespace) -> int:
-    import shutil
-
-    from vstack_mcp.snippets import snippet
-
-    place, text = snippet(args.client, shutil.which(PROGRAM) or os.path.abspath(sys.argv[0]))
-    print(f"Put this into {place}:", file=sys.stderr)
-    print(text)
-    return DONE
-
-
-def _version(args: argparse.Namespace) -> int:
-    import importlib.metadata
-
-    print(importlib.metadata.version("vstack"))
-    return DONE
 
 
 if __name__ == "__main__":

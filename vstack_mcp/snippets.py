@@ -21,7 +21,7 @@ def snippet(client: str, program: str) -> tuple[str, str]:
     """The file that a client reads, and what to put there.
 
     Args:
-        client: One of ``cli.CLIENTS``.
+        client: One of ``cli_commands.CLIENTS``.
         program: The path of ``vstack-mcp``: clients are started without a shell's PATH.
     """
     return _PLACES[client], _continue(program) if client == "continue" else json.dumps(

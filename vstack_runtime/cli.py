@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, plain, print_json, short
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, epilog, plain, print_json, short
 from vstack_runtime.cli_parts import console as _console
 from vstack_runtime.home.cli_baseline import app as baselines
 
@@ -30,14 +30,28 @@ KEY_BYTES = 32
 MAX_SHOWN = 10
 
 _SEVERITIES = ("none", "trace", "low", "moderate", "medium", "high", "critical")
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
 
-_program = Program(PROGRAM, "Diagnose runs of AI agents: over HTTP (serve), or one trace at a time (analyze).")
+_program = Program(
+    PROGRAM,
+    "Diagnose runs of AI agents: over HTTP (serve), or one trace at a time (analyze).",
+    "vstack-api analyze aar trace.json --model offline",
+    "vstack-api serve --port 8080",
+    "vstack-api serve --help",
+)
 app, main, _fail = _program.app, _program.main, _program.fail
 app.add_typer(baselines, name="baseline", help="Keep a detection as a baseline, and compare others with it.")
 
 
-@app.command()
+@app.command(
+    epilog=epilog(
+        "vstack-api serve",
+        "vstack-api serve --host 0.0.0.0 --port 8080 --workers 4",
+        "VSTACK_API_KEYS=alice=$(vstack-api keygen) vstack-api serve",
+        "VSTACK_LLM=offline vstack-api serve --runtime trio --log-level debug",
+    )
+)
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen at [VSTACK_API_HOST, else 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port [VSTACK_API_PORT, else 8000].")] = None,
@@ -61,12 +75,15 @@ def serve(
         raise typer.Exit(run(Settings.from_env(env), runtime=runtime, workers=workers, env=env))
 
 
-@app.command()
-def keygen() -> None:
+@app.command(epilog=epilog("export VSTACK_API_KEYS=alice=$(vstack-api keygen)", "vstack-api keygen --json"))
+def keygen(as_json: Json = False) -> None:
     """Make a key. It goes to stdout and how to use it to stderr, so that KEY=$(vstack-api keygen) works."""
     import secrets
 
     key = secrets.token_urlsafe(KEY_BYTES)
+    if as_json:
+        print_json({"key": key})
+        return
     typer.echo(key)
     typer.echo(
         "\n"
@@ -80,7 +97,7 @@ def keygen() -> None:
 
 
 @app.command()
-def routes(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def routes(as_json: Json = False) -> None:
     """List the routes."""
     listed = [
         {"method": route.method, "path": route.path, "public": route.public, "summary": route.summary}
@@ -97,8 +114,8 @@ def routes(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     _console().print(table)
 
 
-@app.command()
-def openapi() -> None:
+@app.command(epilog=epilog("vstack-api openapi > openapi.json"))
+def openapi(as_json: Annotated[bool, typer.Option("--json", help="It is JSON, said or not.")] = False) -> None:
     """Print the OpenAPI document."""
     import msgspec
 
@@ -106,14 +123,25 @@ def openapi() -> None:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Print the version."""
     import importlib.metadata
 
-    typer.echo(importlib.metadata.version("vstack"))
+    told = importlib.metadata.version("vstack")
+    if as_json:
+        print_json({"version": told})
+    else:
+        typer.echo(told)
 
 
-@app.command()
+@app.command(
+    epilog=epilog(
+        "vstack-api analyze aar trace.json",
+        "vstack-api analyze social_loafing trace.json --mode quick --json",
+        "vstack-api analyze lencioni trace.json --model offline --fail-on high",
+        "cat trace.json | vstack-api analyze aar -",
+    )
+)
 def analyze(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Name of a pattern, such as aar.")],
     file: Annotated[

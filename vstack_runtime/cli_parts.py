@@ -5,15 +5,19 @@ Exit codes: 0 done, 1 it failed, 2 the command line was wrong.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+T = TypeVar("T")
 
 DONE, FAILED, WRONG_COMMAND_LINE = 0, 1, 2
 
@@ -24,37 +28,75 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069
 class Program:
     """A console script."""
 
-    def __init__(self, name: str, about: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        about: str,
+        *examples: str,
+        told: Callable[[], tuple[type[Exception], ...]] = tuple,
+    ) -> None:
         """
         Args:
             name: Of the script.
             about: What its help begins with.
+            examples: Command lines that its help ends with.
+            told: Gives the exceptions whose text is all that a person needs; asked only once there is one.
         """
         self.name = name
+        self._told = told
         self.app = typer.Typer(
             name=name,
             help=about,
+            epilog=epilog(*examples),
             no_args_is_help=True,
-            add_completion=False,
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
         )
 
-    def main(self) -> None:
+    def main(self) -> NoReturn:
         """Run the command line, and exit."""
         try:
-            self.app(prog_name=self.name)
+            code = self.app(prog_name=self.name, standalone_mode=False)
+            sys.stdout.flush()
         except Exception as error:
-            from vstack_runtime.settings import SettingsError
+            code = self._failed(error)
+        sys.exit(code if isinstance(code, int) else DONE)
 
-            if isinstance(error, SettingsError):
-                self.complain(str(error))
-                sys.exit(FAILED)
-            # A bug of ours, or of a package that contributes a pattern; whoever wants to look into it asks for debug.
-            if os.environ.get("VSTACK_LOG_LEVEL", "").strip().lower() == "debug":
-                raise
+    def _failed(self, error: Exception) -> int:
+        """Say in a line what went wrong; the exit code."""
+        if isinstance(error, BrokenPipeError):
+            # Who was to read has left, as head does. Python would complain once more when it flushes at the end.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return FAILED
+        if isinstance(error, typer.Abort):
+            self.complain("stopped; nothing was done")
+            return FAILED
+        # Typer's own: what was wrong with the command line.
+        if (explain := getattr(error, "format_message", None)) is not None:
+            self._wrong(explain(), getattr(error, "ctx", None))
+            return int(getattr(error, "exit_code", WRONG_COMMAND_LINE))
+        from vstack_runtime.settings import SettingsError
+
+        if isinstance(error, (SettingsError, *self._told())):
+            self.complain(str(error))
+            return FAILED
+        # A bug of ours, or of a package that contributes a pattern; whoever wants to look into it asks for debug.
+        if os.environ.get("VSTACK_LOG_LEVEL", "").strip().lower() == "debug":
+            raise error
+        if isinstance(error, OSError) and error.strerror and error.filename is not None:
+            self.complain(f"{error.filename}: {error.strerror}")
+        else:
             self.complain(f"{type(error).__name__}: {error} (VSTACK_LOG_LEVEL=debug shows where)")
-            sys.exit(FAILED)
+        return FAILED
+
+    def _wrong(self, message: str, context: Any) -> None:
+        if context is not None and message == context.get_help():
+            # Nothing was asked for: all the help there is.
+            typer.echo(message, err=True)
+            return
+        path = context.command_path if context is not None else self.name
+        self.complain(f"{message.rstrip('.')}; {path} --help shows what there is")
 
     def complain(self, message: str) -> None:
         """Say what is wrong, in a line on stderr."""
@@ -89,3 +131,24 @@ def plain(text: str) -> str:
 def short(text: str, limit: int = 300) -> str:
     """A text that is not longer than this."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def epilog(*examples: str) -> str | None:
+    """What a help text ends with: command lines that work as they are; None where there is none."""
+    # A line with nothing but a backspace tells the help not to wrap what follows.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples) if examples else None
+
+
+def colour() -> bool | None:
+    """Whether to colour: never where NO_COLOR is set (no-color.org); None leaves it to whether this is a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def progress(items: Iterable[T], about: str, total: int) -> Iterator[T]:
+    """The items, with a bar on stderr while they are worked off, where stderr is a terminal and there are several."""
+    if total < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.progress import track
+
+    yield from track(items, about, total, console=console(stderr=True), transient=True)

@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, print_json, progress
 
 # What a command alone needs is imported inside of it: ``--help`` must not wait for patterns.
 if TYPE_CHECKING:
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from vstack_proto.service import Service
 
 PROGRAM = "vstack-replay"
-FAILED, WRONG_COMMAND_LINE = 1, 2
 
 Tapes = Annotated[list[Path], typer.Argument(metavar="TAPE...", help="Tapes, or folders of them.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Changes = Annotated[
     str | None,
     typer.Option(
@@ -33,26 +35,22 @@ Changes = Annotated[
     ),
 ]
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="Record exchanges, and replay them against today's code.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
 
-
-def main() -> None:
-    """Run the command line, and exit."""
+def _told() -> tuple[type[Exception], ...]:
     from vstack_proto.replay import TapeError
-    from vstack_runtime.settings import SettingsError
 
-    try:
-        app(prog_name=PROGRAM)
-    except (TapeError, SettingsError) as error:
-        _complain(str(error))
-        sys.exit(FAILED)
+    return (TapeError,)
+
+
+_program = Program(
+    PROGRAM,
+    "Record exchanges, and replay them against today's code.",
+    "vstack-replay record aar trace.json -o aar.jsonl",
+    "vstack-replay show aar.jsonl",
+    "vstack-replay run tapes/ --json",
+    told=_told,
+)
+app, main, _fail = _program.app, _program.main, _program.fail
 
 
 @app.command()
@@ -67,6 +65,7 @@ def run(
     ] = None,
     policy: Changes = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show every difference, and all of it.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Feed tapes to today's code, and compare every command. Exit 1 where one differs."""
     from vstack_proto.replay import run as replay
@@ -78,25 +77,38 @@ def run(
     start = _bytes(from_snapshot) if from_snapshot else None
     console = _console()
     count = events = commands = differing = 0
+    told: list[dict[str, Any]] = []
     for path, tape in _read(tapes):
         report = replay(tape, _service(tape, changes), until=until, start=start)
         count, events, commands = count + 1, events + report.events, commands + report.commands
+        told.append(
+            {"tape": str(path), "events": report.events, "commands": report.commands, "differences": report.differences}
+        )
         if report.differences:
             differing += 1
-            show_report(path.name, tape, report, console, whole=show_all)
+            if not as_json:
+                show_report(path.name, tape, report, console, whole=show_all)
         if snapshot:
             snapshot.write_bytes(report.snapshot)
-    told = f"{count} tape{'s' * (count != 1)}, {events} events, {commands} commands"
-    console.print(f"{told}: {f'{differing} differ' if differing else 'as recorded'}")
+    if as_json:
+        print_json({"tapes": told, "differing": differing})
+    else:
+        summed = f"{count} tape{'s' * (count != 1)}, {events} events, {commands} commands"
+        console.print(f"{summed}: {f'{differing} differ' if differing else 'as recorded'}")
     if differing:
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def show(
-    tapes: Tapes, show_all: Annotated[bool, typer.Option("--all", help="Show long texts as a whole.")] = False
+    tapes: Tapes,
+    show_all: Annotated[bool, typer.Option("--all", help="Show long texts as a whole.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Tell tapes as conversations, with times."""
+    if as_json:
+        print_json([{"name": str(path), "tape": tape} for path, tape in _read(tapes)])
+        return
     from vstack_runtime.replay_show import show_tape
 
     console = _console()
@@ -105,12 +117,13 @@ def show(
 
 
 @app.command()
-def accept(tapes: Tapes, policy: Changes = None) -> None:
+def accept(tapes: Tapes, policy: Changes = None, as_json: Json = False) -> None:
     """Write what today's code does on the tapes: what differs is meant."""
     from vstack_proto.replay import accepted, encode
     from vstack_proto.replay import run as replay
 
     changes = _changes(policy)
+    told: list[dict[str, Any]] = []
     for path, tape in _read(tapes):
         service = _service(tape, changes)
         report: Report = replay(tape, service)
@@ -118,7 +131,11 @@ def accept(tapes: Tapes, policy: Changes = None) -> None:
             continue
         compress = path.read_bytes()[:2] == b"\x1f\x8b"
         path.write_bytes(encode(accepted(tape, service), compress=compress))
-        typer.echo(f"{path}: {len(report.differences)} differences accepted")
+        told.append({"tape": str(path), "accepted": len(report.differences)})
+        if not as_json:
+            typer.echo(f"{path}: {len(report.differences)} differences accepted")
+    if as_json:
+        print_json(told)
 
 
 @app.command()
@@ -132,6 +149,7 @@ def record(
         Literal["quick", "standard", "forensic"] | None, typer.Option(help="1, 2 or 4 model calls.")
     ] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask the model that VSTACK_LLM chooses; else offline.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Analyse one trace, and tape how."""
     import anyio
@@ -165,6 +183,9 @@ def record(
 
     tape = anyio.run(recorded)
     output.write_bytes(encode(tape, compress=output.suffix == ".gz"))
+    if as_json:
+        print_json({"tape": str(output), "events": tape.end.events, "status": tape.end.status})
+        return
     typer.echo(f"{output}: {tape.end.events} events, answered {tape.end.status} in {tape.end.seconds:.3f} s")
 
 
@@ -175,7 +196,7 @@ def _read(paths: list[Path]) -> Iterator[tuple[Path, Tape]]:
     found = read_all(paths)
     if not found:
         _fail("no tape is there", WRONG_COMMAND_LINE)
-    for path in found:
+    for path in progress(found, "tapes", len(found)):
         try:
             yield path, decode(_bytes(path))
         except TapeError as error:
@@ -211,17 +232,6 @@ def _console() -> Console:
     width = None if sys.stdout.isatty() else 120
     # The texts of a trace are no markup.
     return Console(highlight=False, markup=False, emoji=False, width=width)
-
-
-def _complain(message: str) -> None:
-    from vstack_runtime.replay_show import plain
-
-    typer.echo(f"{PROGRAM}: {plain(message)}", err=True)
-
-
-def _fail(message: str, code: int = FAILED) -> NoReturn:
-    _complain(message)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ def request_in(data: bytes) -> dict[str, Any]:
         document = msgspec.json.decode(data)
     except msgspec.DecodeError as error:
         raise ValueError(f"is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
     if not isinstance(document, dict):
         raise ValueError("holds no JSON object; a trace is one")
     if not isinstance(document.get("trace"), dict):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.serving import Server
-from vstack_mcp.cli import CLIENTS
+from vstack_mcp.cli_commands import CLIENTS
 from vstack_runtime.engine import installed_patterns
 
 PROGRAM = str(Path(sys.executable).with_name("vstack-mcp"))
@@ -53,7 +53,7 @@ def test_what_is_offered_is_listed() -> None:
 def test_a_wrong_command_line_exits_2(args: tuple[str, ...]) -> None:
     done = run(*args)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage: vstack-mcp" in done.stderr
+    assert "Usage: vstack-mcp" in done.stderr if not args else done.stderr.startswith("vstack-mcp: ")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from vstack_runtime.cli_parts import Program, colour, epilog
 from vstack_runtime.doctor.case import Case, Report
 from vstack_runtime.doctor.examination import CHECKS, GROUPS, examine
 
@@ -15,12 +16,8 @@ PROGRAM = "vstack-doctor"
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "bright_black"}
 _SIGNS = {"ok": "ok", "warning": "WARNING", "error": "ERROR", "skipped": "-"}
 
-app = typer.Typer(name=PROGRAM, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """Run the command line, and exit."""
-    app(prog_name=PROGRAM)
+_program = Program(PROGRAM, "Look for what is wrong with this installation, and name the line that mends it.")
+app, main = _program.app, _program.main
 
 
 def _names(only: list[str]) -> list[str]:
@@ -31,7 +28,14 @@ def _names(only: list[str]) -> list[str]:
     return names
 
 
-@app.command()
+@app.command(
+    epilog=epilog(
+        "vstack-doctor",
+        "vstack-doctor --skip-network --only keys,auth,limits",
+        "vstack-doctor --url https://vstack.example --json",
+        "kubectl get deployment vstack -o json | vstack-doctor --deployment -",
+    )
+)
 def doctor(
     skip_network: Annotated[bool, typer.Option("--skip-network", help="Ask no other machine.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
@@ -68,7 +72,7 @@ def doctor(
 def _tell(report: Report) -> None:
     """A line of what was seen; under it, where something is wrong, what it means and what mends it."""
     sign = typer.style(f"{_SIGNS[report.level]:>7}", fg=_COLOURS[report.level], bold=report.level == "error")
-    typer.echo(f"{sign}  {report.check:<20} {report.saw}")
+    typer.echo(f"{sign}  {report.check:<20} {report.saw}", color=colour())
     for word, text in (("means", report.means), ("mend", report.mend)):
         if text:
             typer.echo(f"{'':>9}{word + ':':<7}{text}")

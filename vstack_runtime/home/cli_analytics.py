@@ -15,7 +15,13 @@ import typer
 
 from vstack_runtime.cli_parts import Program, console, plain, print_json, short
 
-_program = Program("vstack-analytics", "Sum up what analyses cost: model calls, tokens, time and money.")
+_program = Program(
+    "vstack-analytics",
+    "Sum up what analyses cost: model calls, tokens, time and money.",
+    "vstack-analytics summary --by model --since 2026-03-01",
+    "vstack-analytics top-costs -n 5",
+    "vstack-analytics raw --limit 1000 > events.jsonl",
+)
 app, main, _fail = _program.app, _program.main, _program.fail
 
 By = Annotated[Literal["pattern", "model", "day"], typer.Option("--by", help="What makes a row.")]
@@ -84,11 +90,15 @@ def cost(since: Since = None, until: Until = None, key: Key = None, as_json: Jso
 
 
 @app.command()
-def path() -> None:
+def path(as_json: Json = False) -> None:
     """Print where telemetry is kept."""
     from vstack_runtime.home.telemetry import FILE
 
-    typer.echo(str(Path(_settings().home.path) / FILE))
+    told = str(Path(_settings().home.path) / FILE)
+    if as_json:
+        print_json({"path": told})
+    else:
+        typer.echo(told)
 
 
 @app.command()
@@ -97,6 +107,7 @@ def raw(
     since: Since = None,
     until: Until = None,
     key: Key = None,
+    as_json: Annotated[bool, typer.Option("--json", help="It is JSON lines, said or not.")] = False,
 ) -> None:
     """Print events as JSON lines."""
     import msgspec

@@ -14,7 +14,13 @@ from vstack_runtime.cli_parts import Program, console, plain, print_json
 T = TypeVar("T")
 
 # The same exit codes and words as the program that these commands are part of.
-_program = Program("vstack-api", "Keep a detection as a baseline, and compare others with it.")
+_program = Program(
+    "vstack-api",
+    "Keep a detection as a baseline, and compare others with it.",
+    "vstack-api analyze lencioni trace.json --json > before.json",
+    "vstack-api baseline record before.json --name may",
+    "vstack-api baseline compare after.json --name may --fail-on moderate",
+)
 app, _fail = _program.app, _program.fail
 
 SEVERE = 3
@@ -34,11 +40,14 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command()
-def record(file: File, name: Name = None, pattern: Of = None, key: Key = "") -> None:
+def record(file: File, name: Name = None, pattern: Of = None, key: Key = "", as_json: Json = False) -> None:
     """Keep the detection in a file as a baseline, which requests then may name."""
     told_pattern, told_name, detection = _read(file, name, pattern)
     _with_store(lambda store: store.put_baseline(key, told_pattern, told_name, detection))
-    typer.echo(f"{told_pattern} {told_name}")
+    if as_json:
+        print_json({"pattern": told_pattern, "name": told_name})
+    else:
+        typer.echo(f"{told_pattern} {told_name}")
 
 
 @app.command()

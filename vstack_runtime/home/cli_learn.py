@@ -17,7 +17,13 @@ from vstack_runtime.cli_parts import Program, console, plain, print_json, short
 
 T = TypeVar("T")
 
-_program = Program("vstack-learn", "Keep what was found, what was done and whether it helped, under VSTACK_HOME.")
+_program = Program(
+    "vstack-learn",
+    "Keep what was found, what was done and whether it helped, under VSTACK_HOME.",
+    'vstack-learn record lencioni --agent-id planner --severity high --intervention "name an owner"',
+    "vstack-learn outcome lencioni improved --agent-id planner",
+    "vstack-learn outcomes --pattern lencioni",
+)
 app, main, _fail = _program.app, _program.main, _program.fail
 
 Key = Annotated[str, typer.Option("--key", metavar="NAME", help="Whose: the name of a key; by default nobody's.")]
@@ -169,23 +175,31 @@ def outcomes(pattern: OnlyPattern = None, agent_id: Agent = None, key: Key = "",
 
 
 @app.command()
-def path() -> None:
+def path(as_json: Json = False) -> None:
     """Print where learnings are kept."""
     from vstack_runtime.home.learnings import FILE
 
-    typer.echo(str(Path(_home()) / FILE))
+    told = str(Path(_home()) / FILE)
+    if as_json:
+        print_json({"path": told})
+    else:
+        typer.echo(told)
 
 
 @app.command()
 def clear(
     key: Key = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Forget what was recorded, for good."""
     if not yes:
-        typer.confirm(f"Forget all learnings of {key or 'nobody in particular'}?", abort=True)
+        typer.confirm(f"Forget all learnings of {key or 'nobody in particular'}?", abort=True, err=True)
     number = _with_store(lambda store: store.clear(key))
-    typer.echo(f"{number} forgotten")
+    if as_json:
+        print_json({"forgotten": number})
+    else:
+        typer.echo(f"{number} forgotten")
 
 
 @app.command("import")
@@ -211,7 +225,8 @@ def read_in(
 
     import anyio
 
-    came = anyio.run(run)
+    with console(stderr=True).status(plain(f"reading {source}")):
+        came = anyio.run(run)
     if as_json:
         print_json(came)
         return
