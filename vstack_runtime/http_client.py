@@ -96,7 +96,7 @@ def look(url: str, within: float) -> Answer:
         OSError: There was no answer; the text says why.
     """
     try:
-        told = httpx.get(url, timeout=within, trust_env=False)
+        told = httpx.get(url, timeout=within, trust_env=False, verify=_tls())
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
         raise OSError(str(fault) or type(fault).__name__) from None
     return Answer(told.status_code, {name.lower(): value for name, value in told.headers.items()}, told.content)
