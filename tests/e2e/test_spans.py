@@ -90,10 +90,12 @@ def test_a_request_is_a_span_of_its_callers_trace_with_its_model_calls_inside(se
             assert canary.encode() not in receiver.everything, canary
 
 
-def test_what_failed_is_marked(serve: Serve) -> None:
+def test_what_failed_is_marked(serve: Serve, runtime: Runtime) -> None:
     with receiving() as receiver, serving(Act(status=400)) as model:
-        server = serve("asyncio", **settings(receiver, model))
+        server = serve(runtime, **settings(receiver, model))
         assert analyse(server) == 502
+        # Whatever is logged on a request's behalf carries its id.
+        assert server.wait_for(lambda line: line["event"] == "a model call failed")["request_id"] == "the-one"
         server.stop()
         for span in spans(receiver):
             assert span.status.code == Status.STATUS_CODE_ERROR, span
