@@ -53,6 +53,25 @@ bench: $(VENV)/.test ## the whole table of benchmarks/README.md (several minutes
 bench-guards: $(VENV)/.test ## only the ratios that must hold
 	$(BIN)/python -m benchmarks guards
 
+SECONDS ?= 3600
+FUZZED ?= build/fuzz
+
+fuzz: $(VENV)/.test ## an hour of atheris for each entry of strangers' bytes, at once; SECONDS=20 for less
+	@mkdir -p $(FUZZED)
+	@for target in wire json mcp; do \
+		( $(BIN)/python -m tests.fuzz.entries $$target $(FUZZED)/$$target -max_total_time=$(SECONDS) -max_len=8192 \
+			-artifact_prefix=$(FUZZED)/$$target- -print_final_stats=1 >$(FUZZED)/$$target.log 2>&1 \
+			|| { tail -n 40 $(FUZZED)/$$target.log; exit 1; } ) & pids="$$pids $$!"; \
+	done; code=0; for pid in $$pids; do wait $$pid || code=1; done; \
+	grep -H -E '^Done|average_exec' $(FUZZED)/*.log; exit $$code
+
+audit: $(VENV)/.dev ## code and dependencies: bandit, known vulnerabilities, and the bill of materials in build/
+	@mkdir -p build
+	$(BIN)/bandit --quiet --recursive --severity-level medium --confidence-level medium vstack_proto vstack_runtime vstack_mcp
+	$(BIN)/cyclonedx-py requirements requirements/container.txt --pyproject pyproject.toml --output-reproducible \
+		--output-file build/vstack.cdx.json
+	$(BIN)/python -m deploy.audit requirements/container.txt requirements/dev.txt
+
 # Each file builds on the pins of the one before, so that they agree. Existing pins stay; UPGRADE=--upgrade moves them.
 requirements: $(VENV)/.dev ## pin pyproject.toml's ranges again
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt

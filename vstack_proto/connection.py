@@ -80,18 +80,11 @@ class Connection:
         self._scheme = scheme
         self._seed = seed
         self._requests = 0
-        self._wall = self._wall_at = 0.0
         self._out: list[AnyCommand] = []
-        self._deadline = 0.0
-        self._armed = 0.0
-        self._write_deadline = 0.0
-        self._paused_reading = self._paused_writing = False
-        self._wants_body = False
-        self._ended = False
-        self._chunked = False
-        self._closing = self._draining = False
-        self._drained = self._sent = 0
-        self._held = False
+        self._wall = self._wall_at = self._deadline = self._armed = self._write_deadline = 0.0
+        self._paused_reading = self._paused_writing = self._wants_body = self._ended = self._chunked = False
+        self._closing = self._draining = self._held = False
+        self._drained = self._sent = self._unwritten = 0
         self._known: tuple[WireHead, Head, str | None] | None = None
 
     def opened(self, at: float) -> Commands:
@@ -125,9 +118,7 @@ class Connection:
 
     def _taken(self) -> Commands:
         """What has come together in this turn; of the deadlines only the last one, and only if it is news."""
-        out = self._out
-        self._out = []
-        self._sent = 0
+        out, self._out, self._sent = self._out, [], 0
         when = self._deadline
         if self._write_deadline and self._write_deadline < when:
             when = self._write_deadline
@@ -154,8 +145,15 @@ class Connection:
         self._pump(event.at)
 
     def _writing_paused(self, event: WritingPaused) -> None:
+        limits = self.service.policy.limits
+        # Slow is not stalled, as long as it takes what a body must bring in the same time.
+        if self._paused_writing and self._unwritten - event.waiting < limits.min_body_rate * limits.write_timeout:
+            return
         self._paused_writing = True
-        self._write_deadline = event.at + self.service.policy.limits.write_timeout
+        self._unwritten = event.waiting
+        self._write_deadline = event.at + limits.write_timeout
+        if self.stage is CLOSED:
+            self._deadline = self._write_deadline
 
     def _writing_resumed(self, event: WritingResumed) -> None:
         self._paused_writing = False
@@ -165,6 +163,9 @@ class Connection:
     def _listeners_closed(self, event: ListenersClosed) -> None:
         if self.stage is IDLE:
             self._close(event.at)
+        elif self.stage is HEAD:
+            # Who has said half a word and fallen silent must not hold up the end.
+            self._deadline = min(self._deadline, event.at + LINGER_SECONDS)
 
     def _end_of_input(self, event: BytesReceived) -> None:
         """The peer sends no more. One that waits for an answer has left: hardly anybody half-closes and reads on."""
@@ -345,8 +346,7 @@ class Connection:
             self._tell(event)
             self._pump(event.at)
         elif self.stage is HEAD:
-            limit = self.service.policy.limits.head_timeout
-            told = f"the head of the request did not come within {limit:g} s"
+            told = f"the head did not come within {self.service.policy.limits.head_timeout:g} s, or before the end"
             self._refused(RemoteProtocolError(408, "request_timeout", told), event.at)
         else:
             self._close(event.at)

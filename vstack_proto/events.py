@@ -249,7 +249,13 @@ class BytesReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
 
 
 class WritingPaused(Event, frozen=True, gc=False, tag=True, kw_only=True):
-    """The peer does not read: what was sent to it piles up."""
+    """The peer does not read: what was sent to it piles up. Said again when a deadline comes meanwhile.
+
+    Attributes:
+        waiting: Bytes that have not gone out yet.
+    """
+
+    waiting: int = 0
 
 
 class WritingResumed(Event, frozen=True, gc=False, tag=True, kw_only=True):

@@ -35,14 +35,14 @@ from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 class AsyncioLine(asyncio.Protocol):
     """One connection; the event loop calls it, or a protocol that had the transport before."""
 
-    __slots__ = ("_closed", "_deadline", "_driving", "_loop", "_secure", "_server", "_timer", "_transport")
+    __slots__ = ("_closed", "_deadline", "_driving", "_full", "_loop", "_secure", "_server", "_timer", "_transport")
 
     def __init__(self, server: AsyncioServer) -> None:
         self._server = server
         self._loop = server.loop
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
-        self._closed = False
+        self._closed = self._full = False
 
     # What the event loop calls.
 
@@ -75,9 +75,11 @@ class AsyncioLine(asyncio.Protocol):
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        self._driving.feed(WritingPaused(at=time.monotonic()))
+        self._full = True
+        self._driving.feed(WritingPaused(at=time.monotonic(), waiting=self._transport.get_write_buffer_size()))
 
     def resume_writing(self) -> None:
+        self._full = False
         self._driving.feed(WritingResumed(at=time.monotonic()))
 
     # What the machine's commands come to.
@@ -109,8 +111,11 @@ class AsyncioLine(asyncio.Protocol):
         self._timer = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
         now = time.monotonic()
+        if self._full and now >= self._deadline:
+            # The transport does not tell what goes out between its two marks; if it is enough, the deadline moves.
+            self._driving.feed(WritingPaused(at=now, waiting=self._transport.get_write_buffer_size()))
+        self._timer = None
         if now < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._ring)
         else:

@@ -72,7 +72,11 @@ class _Line:
             # The scope's deadline is moved by ``arm``: no task is woken for a deadline that moves away.
             with trio.CancelScope(deadline=self._deadline) as self._bell:
                 await trio.sleep_forever()
-            self._driving.feed(DeadlinePassed(at=trio.current_time()))
+            if self._paused:
+                # Moves the deadline, if enough has gone out since.
+                self._driving.feed(WritingPaused(at=trio.current_time(), waiting=len(self._out)))
+            if trio.current_time() >= self._deadline:
+                self._driving.feed(DeadlinePassed(at=trio.current_time()))
 
     async def _send(self) -> None:
         while True:
@@ -107,7 +111,7 @@ class _Line:
         self._more_out.set()
         if not self._paused and len(self._out) > _HIGH_WATER:
             self._paused = True
-            self._driving.feed(WritingPaused(at=trio.current_time()))
+            self._driving.feed(WritingPaused(at=trio.current_time(), waiting=len(self._out)))
 
     def close(self) -> None:
         self._closing = True

@@ -1,11 +1,13 @@
-"""Serves as ``vstack-api serve`` does, with a provider that takes its time: ``slow_provider.py RUNTIME SECONDS``.
+"""Serves as ``vstack-api serve`` does, with a slow provider: ``slow_provider.py RUNTIME SECONDS [LIMITS]``.
 
-The settings come from the environment; the console script knows no provider that a test could ask.
+``LIMITS`` is JSON: fields of ``Limits`` that are no settings, such as ``{"head_timeout": 0.5}``. The
+settings come from the environment; the console script knows no provider that a test could ask.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -25,8 +27,9 @@ from vstack_runtime.stopping import Stopping
 REVIEW = msgspec.json.encode(Review("The record of July 1901.", "It was guessed.", (), ())).decode()
 
 
-async def main(runtime: str, delay: float) -> None:
+async def main(runtime: str, delay: float, limits: dict[str, float]) -> None:
     settings = Settings.from_env(os.environ)
+    settings = msgspec.structs.replace(settings, limits=msgspec.structs.replace(settings.limits, **limits))
     configure(settings.log_level, settings.log_format)
     engine = Engine(settings, provider=ScriptedProvider([REVIEW], delay=delay), runtime=runtime)
     log = structlog.get_logger("vstack")
@@ -45,4 +48,5 @@ async def heed_signals(stopping: Stopping) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], float(sys.argv[2]), backend="trio" if sys.argv[1] == "trio" else "asyncio")
+    told = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+    anyio.run(main, sys.argv[1], float(sys.argv[2]), told, backend="trio" if sys.argv[1] == "trio" else "asyncio")

@@ -31,6 +31,7 @@ from vstack_proto.errors import LocalProtocolError
 from vstack_proto.events import (
     BytesReceived,
     Crashed,
+    DeadlinePassed,
     KeyChecked,
     ListenersClosed,
     MetricsRendered,
@@ -43,7 +44,7 @@ from vstack_proto.events import (
 )
 from vstack_proto.limits import Limits
 from vstack_proto.service import Service
-from vstack_proto.stage import MAX_TURN_BYTES, Stage
+from vstack_proto.stage import LINGER_SECONDS, MAX_TURN_BYTES, Stage
 from vstack_proto.testing import START, WALL, make_service
 
 OPEN = make_service(PATTERN, BROKEN)
@@ -454,6 +455,31 @@ def test_who_does_not_read_for_long_is_left() -> None:
     assert (line.ended, line.connection.stage) == ("abort", Stage.CLOSED)
 
 
+def test_who_reads_slowly_is_waited_for() -> None:
+    """At 256 bytes a second, the least that a body must have too; whoever takes less has stalled."""
+    line = Line(OPEN)
+    line.receive(ALIVE)
+    line.feed(WritingPaused(at=line.at, waiting=100_000))
+    line.at += 30.0
+    line.feed(WritingPaused(at=line.at, waiting=92_320))
+    assert line.deadline == line.at + 30.0
+    line.at += 30.0
+    line.feed(WritingPaused(at=line.at, waiting=92_320 - 7_679))
+    line.feed(DeadlinePassed(at=line.at))
+    assert line.ended == "abort"
+
+
+def test_the_last_answer_may_be_read_slowly() -> None:
+    line = Line(OPEN)
+    line.receive(request("GET", "/livez", "Connection: close"))
+    line.feed(WritingPaused(at=line.at, waiting=100_000))
+    line.at += 30.0
+    line.feed(WritingPaused(at=line.at, waiting=50_000))
+    assert (line.ended, line.deadline) == ("close", line.at + 30.0)
+    line.pass_time(30.0)
+    assert line.ended == "abort"
+
+
 def test_a_stalled_answer_gives_back_what_its_exchange_holds() -> None:
     line = asked(EVENTS)
     line.feed(WritingPaused(at=line.at))
@@ -548,6 +574,18 @@ def test_a_head_that_has_begun_is_waited_for() -> None:
     line.feed(ListenersClosed(at=line.at))
     line.receive(ALIVE[-2:])
     assert (codes(line), line.ended) == ([200], "close")
+
+
+def test_half_a_head_does_not_hold_up_the_end() -> None:
+    line = Line(OPEN)
+    line.receive(ALIVE[:-2])
+    line.feed(ShutdownAsked(at=line.at))
+    line.feed(ListenersClosed(at=line.at))
+    assert line.deadline == line.at + LINGER_SECONDS
+    line.pass_time(LINGER_SECONDS)
+    assert (codes(line), line.deadline) == ([408], line.at + LINGER_SECONDS)
+    line.pass_time(LINGER_SECONDS)
+    assert line.ended == "close"
 
 
 def test_a_stream_that_began_before_the_service_stopped_ends_its_connection() -> None:

@@ -230,7 +230,7 @@ def _front_clock(case: Case) -> Finding:
 
 
 def _alive(case: Case) -> Finding:
-    here = "127.0.0.1" if case.settings.host in ("0.0.0.0", "::") else case.settings.host
+    here = "127.0.0.1" if case.settings.host in ("0.0.0.0", "::") else case.settings.host  # nosec B104
     url = f"http://{f'[{here}]' if ':' in here else here}:{case.settings.port}/livez"
     from vstack_runtime.http_client import look
 

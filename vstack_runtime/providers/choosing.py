@@ -141,6 +141,6 @@ def _ollama_host(env: Env) -> str | None:
         return None
     url = _checked("OLLAMA_HOST", text, text if "://" in text else f"http://{text}")
     parts = urlsplit(url)
-    host = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::") else parts.hostname
+    host = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::") else parts.hostname  # nosec B104
     port = parts.port or (11434 if "://" not in text else None)
     return f"{parts.scheme}://{f'[{host}]' if ':' in str(host) else host}{f':{port}' if port else ''}{parts.path}"
