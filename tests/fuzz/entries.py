@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped]  # it has none
 
 with atheris.instrument_imports(include=["vstack_proto", "vstack_mcp", "h11"]):
     from tests.mcp.everything import EXTRAS
