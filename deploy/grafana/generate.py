@@ -72,6 +72,7 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             ("Connections", "short", [(f"sum by (state) (vstack_connections{{{HERE}}})", "{{state}}")]),
             ("Backends up", "bool", [(f"min by (backend) (vstack_backend_up{{{HERE}}})", "{{backend}}")]),
             ("Draining", "bool", [(f"max by (instance) (vstack_draining{{{HERE}}})", "{{instance}}")]),
+            ("Tapes", "reqps", _rate("vstack_tapes_total", HERE, "result")),
             ("What runs", "short", [(f"count by (version) (vstack_build_info{{{HERE}}})", "{{version}}")]),
         ],
     ),

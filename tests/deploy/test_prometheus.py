@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -25,6 +27,13 @@ SILENT = {"Calls", "Duration of a call", "Breaker open", "Backends up", "Wait fo
 def ask(port: int, path: str, **query: str) -> Any:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(query)}") as answer:
         return json.load(answer)["data"]
+
+
+def is_ready(port: int) -> bool:
+    """Whether Prometheus has opened its storage; it listens before that."""
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready"):
+        return True
+    return False
 
 
 def test_each_alert_fires_when_it_should(service: Service) -> None:
@@ -70,6 +79,7 @@ def test_every_query_finds_what_a_run_has_left(service: Service, start: Start, s
         found = ask(port, "/api/v1/query", query="rate(vstack_requests_total[1m]) > 0")
         return bool(found["result"])
 
+    assert server.until(lambda: is_ready(port), PATIENCE)
     assert server.until(scraped, PATIENCE)
     empty = {title for title, query in generate.queries() if not ask(port, "/api/v1/query", query=query)["result"]}
     assert empty <= SILENT, empty - SILENT
