@@ -35,8 +35,8 @@ PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
 MAX_PATH_CHARS = 200
 # Below warning these tell of URLs, headers and whole bodies: hpack the authorization field, anthropic the prompt.
 TALKATIVE = ("anthropic", "hpack", "httpcore", "httpcore2", "httpx", "httpx2")
-# Tells of each connection that fails, with a traceback; that Redis is away is told once a minute by who asked it.
-REPETITIVE = ("coredis",)
+# These tell of each connection that fails; that Redis or who watches is away is told once a minute by who asked it.
+REPETITIVE = ("coredis", "opentelemetry", "urllib3")
 
 REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(

@@ -167,3 +167,23 @@ def test_without_the_sdk_one_line_says_so(serve: Serve, tmp_path: Any) -> None:
     server = serve("asyncio", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", PYTHONPATH=str(tmp_path))
     told = [line for line in server.log if line.get("setting") == "OTEL_EXPORTER_OTLP_ENDPOINT"]
     assert [(line["level"], line["mend"]) for line in told] == [("warning", "pip install 'vstack[otel]'")]
+
+
+def test_a_receiver_that_is_away_is_told_of_once(serve: Serve, free_tcp_port: int) -> None:
+    away = f"127.0.0.1:{free_tcp_port}"
+    server = serve(
+        "asyncio",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{away}",
+        OTEL_EXPORTER_OTLP_TIMEOUT="0.2",
+        OTEL_BSP_SCHEDULE_DELAY="10",
+        SENTRY_DSN=f"http://key@{away}/1",
+        SENTRY_TRACES_SAMPLE_RATE="1",
+    )
+    for setting in ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"):
+        server.get("/v1/patterns")
+        server.wait_for(lambda line, setting=setting: line.get("setting") == setting)  # type: ignore[misc]
+    for _ in range(5):
+        server.get("/v1/patterns")
+    server.stop()
+    told = [line for line in server.log if line["level"] == "warning"]
+    assert sorted(line["setting"] for line in told) == ["OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"]

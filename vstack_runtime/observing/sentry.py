@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import sentry_sdk
+from sentry_sdk.transport import HttpTransport
 from sentry_sdk.utils import event_from_exception
 
 from vstack_proto.commands import Record
-from vstack_runtime.observing.told import ModelCall, Records
+from vstack_runtime.observing.told import ModelCall, Records, Unsent
 from vstack_runtime.observing_settings import ObservingSettings
 
 # What may leave the process; all else of an event is dropped, whatever a version of the library adds.
@@ -35,6 +36,15 @@ _EXCEPTION = frozenset(["type", "module", "stacktrace"])
 _FRAME = frozenset(["filename", "abs_path", "function", "module", "lineno", "in_app"])
 _TRACE = frozenset(["trace_id", "span_id", "parent_span_id", "op", "status"])
 _CONTEXTS = {"trace": _TRACE}
+
+
+class _Transport(HttpTransport):
+    """The SDK's, which says nothing of what it loses."""
+
+    _unsent = Unsent("SENTRY_DSN")
+
+    def on_dropped_event(self, reason: str) -> None:
+        self._unsent.more()
 
 
 class Reports:
@@ -62,6 +72,7 @@ class Reports:
             max_request_body_size="never",
             send_client_reports=False,
             traces_sample_rate=None,
+            transport=_Transport,
             before_send=scrubbed,
             before_send_transaction=scrubbed,
         )

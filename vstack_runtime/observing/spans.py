@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
@@ -22,10 +22,24 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from vstack_proto.commands import Record
 from vstack_runtime.logs import PROBES
-from vstack_runtime.observing.told import ModelCall, Records
+from vstack_runtime.observing.told import ModelCall, Records, Unsent
 
 _NANO = 1_000_000_000
 Attributes = dict[str, str | int | float]
+
+
+class _Exporter(OTLPSpanExporter):
+    """The SDK's, which says seldom what it says often."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(endpoint=endpoint)
+        self._unsent = Unsent("OTEL_EXPORTER_OTLP_ENDPOINT")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._unsent.more()
+        return result
 
 
 class Spans:
@@ -47,7 +61,7 @@ class Spans:
         provider = TracerProvider(resource=told, shutdown_on_exit=False)
         self._resource, self._sampler = provider.resource, provider.sampler
         self._scope = InstrumentationScope("vstack", version)
-        self._processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
+        self._processor = BatchSpanProcessor(_Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
         self._seed = os.urandom(16)
 
     def crashed(self, error: BaseException, told: str, tags: Mapping[str, str]) -> None:

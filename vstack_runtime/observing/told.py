@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from vstack_proto.commands import Record
 from vstack_proto.values import Usage
+
+_log = structlog.get_logger("vstack")
+
+LOG_SECONDS = 60.0
 
 Records = Sequence[tuple[Record, float, float]]
 """Finished exchanges, each with its duration in seconds and the wall clock at its end, seconds since 1970."""
@@ -62,3 +68,24 @@ class Observer(Protocol):
     def close(self, seconds: float) -> None:
         """Send what is not sent yet, for so long at most. Waits, so that it is called from a thread."""
         ...
+
+
+class Unsent:
+    """What could not be sent: a line in the log, at most once a minute."""
+
+    def __init__(self, setting: str) -> None:
+        """
+        Args:
+            setting: Names where it was to be sent.
+        """
+        self._setting = setting
+        self._logged = float("-inf")
+        self._failures = 0
+
+    def more(self) -> None:
+        """Once more."""
+        self._failures += 1
+        now = time.monotonic()
+        if now >= self._logged + LOG_SECONDS:
+            _log.warning("a receiver cannot be reached, or takes nothing", setting=self._setting, lost=self._failures)
+            self._logged, self._failures = now, 0
