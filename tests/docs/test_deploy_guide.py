@@ -25,7 +25,7 @@ NAME = "vstack.example.com"
 PROGRAMS = ("nginx", "prometheus", "promtool", "prometheus-alertmanager", "amtool", "curl", "openssl", "setpriv", "ip")
 
 # A block of commands, and the block of text right behind it that says what they print.
-BLOCK = re.compile(r"^```sh *(\w*)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```sh *\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
 # Folders that commands of the page write to: copies that vanish with the namespace.
 COPIED = ("/etc", "/opt", "/var", "/usr/local", str(ROOT / "deploy"))
