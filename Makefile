@@ -13,7 +13,7 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CON
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test tapes lint format bench bench-guards requirements changelog clean
+.PHONY: help demo docs test tapes lint format bench bench-guards requirements changelog clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16

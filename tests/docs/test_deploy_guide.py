@@ -33,7 +33,7 @@ COPIED = ("/etc", "/opt", "/var", "/usr/local", str(ROOT / "deploy"))
 
 def blocks() -> list[tuple[str, str]]:
     """Each block of commands with what it should print."""
-    return [(script, printed) for _, script, printed in BLOCK.findall(PAGE)]
+    return [(script, printed) for script, printed in BLOCK.findall(PAGE)]
 
 
 def sandbox(folder: Path) -> str:
