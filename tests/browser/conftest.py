@@ -20,7 +20,8 @@ VIEWS: tuple[tuple[Scheme, int], ...] = (("light", 360), ("light", 1440), ("dark
 Open = Callable[..., AbstractContextManager[Page]]
 
 
-@pytest.fixture(scope="session")
+# For a module, not for all: Playwright keeps an event loop running in this thread, and no other can run until it ends.
+@pytest.fixture(scope="module")
 def browser(service: Service) -> Iterator[Browser]:
     """Chromium as the system has it."""
     chromium = service("chromium")
