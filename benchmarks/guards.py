@@ -25,9 +25,6 @@ _EVERY = 3
 _SIZES = (growth.BODY_SIZES[2], growth.BODY_SIZES[-1])
 _STEPS = (growth.STEPS[2], growth.STEPS[-1])
 
-# A guard stops a change only where it is missed by more than this share; the table says which are missed by less.
-NOISE = 0.08
-
 
 class Verdict(NamedTuple):
     """A ratio, and what it must be.
@@ -48,21 +45,10 @@ class Verdict(NamedTuple):
         """Whether the guard holds."""
         return self.measured >= self.limit if self.least else self.measured <= self.limit
 
-    @property
-    def fails(self) -> bool:
-        """Whether it is missed by more than what the same code differs by from run to run on a shared machine."""
-        if self.least:
-            return self.measured < self.limit * (1 - NOISE)
-        return self.measured > self.limit * (1 + NOISE)
-
     def line(self) -> str:
         """The verdict as a row in Markdown."""
         sign = "at least" if self.least else "at most"
-        return f"| {self.name} | {self.measured:.2f} | {sign} {self.limit:.2f} | {self._word} |"
-
-    @property
-    def _word(self) -> str:
-        return "yes" if self.holds else "**no**" if self.fails else "within noise"
+        return f"| {self.name} | {self.measured:.2f} | {sign} {self.limit:.2f} | {'yes' if self.holds else '**no**'} |"
 
 
 def _exchange(effort: int) -> Iterator[Verdict]:

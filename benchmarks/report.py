@@ -30,8 +30,7 @@ rounds.
 {guards}
 
 Several guards are measured together; where one of them fails, they are measured again, for longer, up to three
-times, and the last of them counts: a thin margin may need luck. Where one is missed by less than 8 %, which the same
-code differs by from run to run on a shared machine, the table says "within noise" and the command does not fail.
+times, and the last of them counts: a thin margin may need luck.
 
 ## An exchange, in microseconds
 
