@@ -24,7 +24,7 @@ ASK = $(if $(filter command,$(origin ANTHROPIC_API_KEY) $(origin OPENAI_API_KEY)
 demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes another canonical trace, ANTHROPIC_API_KEY=key asks a model
 	@$(BIN)/python examples/demo.py $(ASK) $(if $(TRACE),"$(TRACE)")
 
-docs: $(VENV)/.dev ## the pages of docs/ as a site in build/docs
+docs: $(VENV)/.test ## the pages of docs/ as a site in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 test: $(VENV)/.test ## every test, then the coverage gate; ARGS='-k name' is passed to pytest (and skips the gate)

@@ -52,8 +52,7 @@ def opened(browser: Browser) -> Open:
         try:
             page.goto(url, wait_until="load")
             yield page
-            wide, window = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-            assert wide <= window == width
+            _fits(page, width)
         finally:
             context.close()
         here = urlsplit(url)[:2]
@@ -61,6 +60,25 @@ def opened(browser: Browser) -> Open:
         assert not [one for one in asked if urlsplit(one)[:2] != here and not one.startswith(("data:", "blob:"))]
 
     return visit
+
+
+def _fits(page: Page, width: int) -> None:
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= window == width
+
+
+def views(page: Page) -> Iterator[tuple[Scheme, int]]:
+    """Show a page that is open in each view, one after the other; nothing is wider than the window in any.
+
+    As where somebody makes the window narrower and evening comes: the page is not loaded again.
+    """
+    for scheme, width in VIEWS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        # Colours may fade from one to the other: those on the way are nobody's to judge.
+        page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")
+        yield scheme, width
+        _fits(page, width)
 
 
 def violations(page: Page) -> list[tuple[str, str]]:
