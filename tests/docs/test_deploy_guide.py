@@ -48,7 +48,7 @@ def sandbox(folder: Path) -> str:
         f"cp {folder}/sandbox.json /run/",
         "rm -rf /etc/nginx/conf.d/* /var/lib/prometheus/metrics2 /var/lib/prometheus/alertmanager",
         "mkdir -p /var/log/nginx /var/lib/nginx",
-        f"export HOME={folder} PATH={folder}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        f"export HOME={folder} TMPDIR={folder} PATH={folder}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         f"cd {ROOT}",
     ]
     return "\n".join(lines)
