@@ -52,7 +52,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     """What a request's head says once it has been found sound.
 
     Args:
-        path: The path of the target as it was sent, not percent-decoded, without the query; ``*`` for OPTIONS.
+        path: The path of the target as it was sent, not percent-decoded, without the query.
         query: What follows the first ``?`` of the target; empty without one.
         authority: ``host[:port]`` of an absolute target, else of Host; empty where HTTP/1.0 sent neither.
         content_length: Bytes of body announced; None without a Content-Length.
@@ -130,7 +130,7 @@ def check_head(method: str, target: str, headers: Headers, http_version: str, ma
     if method == "CONNECT":
         raise RemoteProtocolError(405, "method_not_allowed", "CONNECT is not allowed: this server is no proxy.")
     if not _is_plain(target):
-        authority, target = _other_target(method, target, authority)
+        authority, target = _other_target(target)
     path, _, query = target.partition("?")
     return Head(
         path=path,
@@ -345,15 +345,11 @@ def _host(fields: dict[str, str], modern: bool) -> str:
     return host
 
 
-def _other_target(method: str, target: str, host: str) -> tuple[str, str]:
+def _other_target(target: str) -> tuple[str, str]:
     """(authority, target in origin-form) of a target that is not plainly in origin-form. RFC 9112, section 3.2."""
     if found := _NOT_IN_TARGET.search(target):
         what = "a fragment" if found[0] == "#" else f"the character 0x{ord(found[0]):02x}"
         raise invalid(f"The target has {what} at offset {found.start()}; percent-encode it, or leave it out.")
-    if target == "*":
-        if method != "OPTIONS":
-            raise invalid(f"The target '*' is for OPTIONS only, not for {shown(method)}.")
-        return host, target
     found = _ABSOLUTE.fullmatch(target)
     if found is None:
         raise invalid(f"The target is {shown(target)}; it must begin with '/'.")

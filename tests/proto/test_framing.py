@@ -56,9 +56,9 @@ def test_target(target: str, path: str, query: str, authority: str) -> None:
     assert (head.path, head.query, head.authority) == (path, query, authority)
 
 
-def test_asterisk_is_for_options() -> None:
-    assert check(method="OPTIONS", target="*").path == "*"
-    assert "for OPTIONS only, not for 'GET'" in refused(method="GET", target="*")
+def test_asterisk_names_nothing_that_is_served() -> None:
+    for method in ("OPTIONS", "GET"):
+        assert "must begin with '/'" in refused(method=method, target="*")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_who_does_not_name_the_problem_form_does_not_get_it(accept: str) -> None
         ("POST", "/v1/patterns/last_word", "GET, HEAD"),
         ("GET", "/v1/analyze/last_word", "POST"),
         ("HEAD", "/v1/analyze/last_word", "POST"),
-        ("OPTIONS", "*", None),
+        ("OPTIONS", "/nowhere", None),
     ],
 )
 def test_a_wrong_method_is_told_the_right_ones(method: str, target: str, allow: str | None) -> None:
