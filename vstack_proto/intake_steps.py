@@ -94,7 +94,8 @@ class IntakeSteps(LearningSteps):
     def _preflight(self) -> Commands:
         headers = (
             ("access-control-allow-methods", "GET, HEAD, POST"),
-            ("access-control-allow-headers", "Authorization, X-API-Key, Content-Type, Content-Encoding, X-Request-ID"),
+            # Any: MCP and tracing have theirs. A star does not stand for the first (Fetch, section 3.3.4).
+            ("access-control-allow-headers", "Authorization, *"),
             ("access-control-max-age", "600"),
             NO_STORE,
         )

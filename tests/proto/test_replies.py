@@ -265,8 +265,7 @@ def test_a_preflight_is_answered_without_a_key() -> None:
     asked = ask(service, get("/v1/analyze/last_word", *sent, method="OPTIONS"))
     assert (asked.status, asked.answer.body, asked.headers["access-control-allow-origin"]) == (204, b"", SITE)
     assert asked.headers["access-control-allow-methods"] == "GET, HEAD, POST"
-    allowed = asked.headers["access-control-allow-headers"].lower().split(", ")
-    assert {"authorization", "x-api-key", "content-type"} <= set(allowed)
+    assert asked.headers["access-control-allow-headers"] == "Authorization, *"
     assert asked.headers["access-control-max-age"] == "600"
     assert "content-length" not in asked.headers
     assert [type(command).__name__ for command in asked.told] == ["Respond", "Record"]
