@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
-from vstack_proto.patterns import common, signs, talk, tested
+from vstack_proto.patterns import common, shapes, signs, talk, tested
 from vstack_proto.patterns.common import Answer, Answers, Case, Composition, Detection, Evidence, Mode, Pass, Signal
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
@@ -48,7 +48,7 @@ class MeasuredRun(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class GoodhartChange(talk.Change, frozen=True, forbid_unknown_fields=True):
+class GoodhartChange(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """What takes the reward off the measure; a model proposes in the same shape."""
 
     target_way: Way
@@ -216,7 +216,7 @@ def conclude(case: Case[MeasuredRun], answers: Answers) -> GoodhartDetection:
         common.banded(scores[worst], signs.BANDS),
         profile,
         changes,
-        common.attach_playbooks(PLAYBOOKS, ATTACH, [(one.target_way, one.intervention_type) for one in changes]),
+        common.attach_playbooks(PLAYBOOKS, ATTACH, changes),
         composition_handoff=COMPOSITION.handoff({"profile_pattern": profile}, None, {"way_scores": scores}),
         evidence=signs.each_once([*(proof for way in showing for proof in told[way].proofs), *against]),
         confidence=round(min(0.9, sure), 2),

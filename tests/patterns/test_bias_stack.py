@@ -167,11 +167,24 @@ def test_numbers_of_any_run(steps: list[ReasoningStep], success: bool) -> None:
 
 
 GOOD = Finding(
-    "confirmation", 0.8, "Explained away.", (Evidence("no second look", (2, 3), "The graph may\nbe shifted"),)
+    "confirmation",
+    score=0.8,
+    explanation="Explained away.",
+    evidence=(Evidence("no second look", (2, 3), "The graph may\nbe shifted"),),
 )
-MADE_UP = Finding("escalation-of-commitment", 0.9, "Retries.", (Evidence("again", (1,), "retry number nine"),))
-CHANGE = BiasIntervention("confirmation", "devils_advocate_role", "Add a critic", "Let it list what does not fit")
-UNASKED = BiasIntervention("escalation-of-commitment", "retry_cap", "Cap", "Two")
+MADE_UP = Finding(
+    "escalation-of-commitment",
+    score=0.9,
+    explanation="Retries.",
+    evidence=(Evidence("again", (1,), "retry number nine"),),
+)
+CHANGE = BiasIntervention(
+    "confirmation",
+    "devils_advocate_role",
+    description="Add a critic",
+    suggested_implementation="Let it list what does not fit",
+)
+UNASKED = BiasIntervention("escalation-of-commitment", "retry_cap", description="Cap", suggested_implementation="Two")
 
 
 def objection(score: float, quote: str = "parser it is") -> Objection[Any]:
@@ -223,7 +236,9 @@ def test_an_objection_that_stands_lowers_a_bias_and_the_confidence() -> None:
 
 def test_what_a_model_saw_and_no_signal_did_is_met_too() -> None:
     case = kit.case_of(PATTERN, HEALTHY)
-    seen = Finding("overconfidence", 0.5, "Sure early.", (Evidence("sure", (7,), "The vacuum started"),))
+    seen = Finding(
+        "overconfidence", score=0.5, explanation="Sure early.", evidence=(Evidence("sure", (7,), "The vacuum started"),)
+    )
     found = PATTERN.conclude(case, {"biases": BiasAnswer((seen,)), "interventions": RemedyAnswer(())})
     assert [one.intervention_type for one in found.interventions] == ["uncertainty_calibration"]
 

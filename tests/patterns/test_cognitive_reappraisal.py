@@ -147,10 +147,16 @@ RIGHT = texts.ReappraisalIntervention(
     "rumination", "break_rumination_loop", "decrease", description="One apology", suggested_implementation="Add a rule"
 )
 PROCESS = texts.ProcessAnswer(
-    (texts.PhaseFinding("situation_modification", 0.4, "It repairs.", (Evidence("x", (1,), "not there"),)),),
     (
-        texts.StageFinding("identify", 0.2, "It misses it.", (Evidence("misses", (1,), "I am useless"),)),
-        texts.StageFinding("monitor", 0.0, "Made up.", (Evidence("x", (1,), "not there"),)),
+        texts.PhaseFinding(
+            "situation_modification", score=0.4, explanation="It repairs.", evidence=(Evidence("x", (1,), "not there"),)
+        ),
+    ),
+    (
+        texts.StageFinding(
+            "identify", score=0.2, explanation="It misses it.", evidence=(Evidence("misses", (1,), "I am useless"),)
+        ),
+        texts.StageFinding("monitor", score=0.0, explanation="Made up.", evidence=(Evidence("x", (1,), "not there"),)),
     ),
 )
 

@@ -158,12 +158,25 @@ def test_rounds_of_any_debate(rows: list[tuple[int, str, str]]) -> None:
         assert len({agent for _, agent, _ in rounds[converged]}) >= 3
 
 
-GOOD = Finding("groupthink", 0.9, "bob gives way.", (Evidence("gives way", (3,), "If all of you want it"),))
-MADE_UP = Finding("contagion", 0.9, "All shout.", (Evidence("shouts", (0,), "I AM SHOUTING"),))
-CHANGE = DebateIntervention("groupthink", "secret_ballot", "Vote unseen", "Ask each alone")
-UNASKED = DebateIntervention("contagion", "cool_down_pause", "Pause", "Wait")
+GOOD = Finding(
+    "groupthink",
+    score=0.9,
+    explanation="bob gives way.",
+    evidence=(Evidence("gives way", (3,), "If all of you want it"),),
+)
+MADE_UP = Finding(
+    "contagion", score=0.9, explanation="All shout.", evidence=(Evidence("shouts", (0,), "I AM SHOUTING"),)
+)
+CHANGE = DebateIntervention(
+    "groupthink", "secret_ballot", description="Vote unseen", suggested_implementation="Ask each alone"
+)
+UNASKED = DebateIntervention("contagion", "cool_down_pause", description="Pause", suggested_implementation="Wait")
 COMPOSED = DebateIntervention(
-    "groupthink", "compose_pattern", "Look on", "Run it", composition_target_pattern="made.up"
+    "groupthink",
+    "compose_pattern",
+    description="Look on",
+    suggested_implementation="Run it",
+    composition_target_pattern="made.up",
 )
 
 
@@ -229,7 +242,7 @@ def test_half_of_a_pathology_is_what_moved_the_members(flips: tuple[Fate[Any], .
 
 def test_where_nothing_was_found_nothing_is_asked_or_proposed() -> None:
     case = kit.case_of(PATTERN, HEALTHY)
-    calm = DebateAnswer((Finding("groupthink", 0.1, "Reasons were given.", ()),))
+    calm = DebateAnswer((Finding("groupthink", score=0.1, explanation="Reasons were given.", evidence=()),))
     assert not PATTERN.passes["standard"][1].wanted(case, {"debate": calm})
     found = PATTERN.conclude(case, {"debate": calm})
     assert (found.dominant_pathology, found.interventions, found.evidence) == ("none-observed", (), ())

@@ -176,7 +176,9 @@ def test_separation_stays_in_bounds(substance: Any, present: Any) -> None:
 SEEN = Finding("external_critique", True, 0.9, "bob asks.", (Evidence("asks", (3, 0), "legal hold list"),))
 OWN = Finding("external_critique", True, 0.9, "ann asks.", (Evidence("asks", (0,), "Delete old partitions"),))
 PRAISE = Finding("self_evaluate", True, 0.1, "Praise only.", (Evidence("praise", (2,), "Looks great"),))
-CHANGE = SeparationIntervention("self_evaluate", "structured_self_critique", "A list", "Each criterion")
+CHANGE = SeparationIntervention(
+    "self_evaluate", "structured_self_critique", description="A list", suggested_implementation="Each criterion"
+)
 
 
 def assumption(asked: Any, quote: str, met_step: int | None = None, met: str = "") -> Fate[Any]:

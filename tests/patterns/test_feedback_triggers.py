@@ -151,10 +151,18 @@ def test_there_is_a_profile_for_all_scores(scores: tuple[float, ...], took: bool
 
 
 def finding(trigger: Any, score: float, step: int, quote: str) -> TriggerFinding:
-    return TriggerFinding(trigger, score, f"{trigger} shows", (Evidence("because", (step,), quote),))
+    return TriggerFinding(
+        trigger, score=score, explanation=f"{trigger} shows", evidence=(Evidence("because", (step,), quote),)
+    )
 
 
-CHANGE = FeedbackIntervention("relationship", "separate_data_from_source", "Strip names", "Rewrite", risk="low")
+CHANGE = FeedbackIntervention(
+    "relationship",
+    "separate_data_from_source",
+    description="Strip names",
+    suggested_implementation="Rewrite",
+    risk="low",
+)
 FOUND = (
     finding("relationship", 0.8, 2, "you are new to this schema"),
     finding("relationship", 0.5, 4, "your tone"),

@@ -158,9 +158,13 @@ FIX = texts.EIIntervention(
 READ = (finding("social_awareness", 0.1, PROOF), finding("self_awareness", 0.2), finding("self_management", 0.9))
 THIRD = Evidence("The third time was not heard.", (0,), "third time")
 SKILLS = (
-    abilities.CompetencyFinding("user_state_reading", 0.1, "The anger went unread.", (THIRD,)),
-    abilities.CompetencyFinding("service_orientation", 0.8, "It offered a copy.", ()),
-    abilities.CompetencyFinding("tone_matching", 0.0, "Made up.", (Evidence("cold", (0,), "words not there"),)),
+    abilities.CompetencyFinding(
+        "user_state_reading", score=0.1, explanation="The anger went unread.", evidence=(THIRD,)
+    ),
+    abilities.CompetencyFinding("service_orientation", score=0.8, explanation="It offered a copy.", evidence=()),
+    abilities.CompetencyFinding(
+        "tone_matching", score=0.0, explanation="Made up.", evidence=(Evidence("cold", (0,), "words not there"),)
+    ),
 )
 ANSWERS: dict[str, Any] = {
     "quick": {"domains": texts.QuickAnswer(READ, (FIX,))},
@@ -168,7 +172,9 @@ ANSWERS: dict[str, Any] = {
     "forensic": {
         "domains": texts.DomainsAnswer(READ),
         "competencies": abilities.CompetenciesAnswer(SKILLS),
-        "branches": abilities.BranchesAnswer((abilities.BranchFinding("perceive", 0.2, "Not seen", (PROOF,)),)),
+        "branches": abilities.BranchesAnswer(
+            (abilities.BranchFinding("perceive", score=0.2, explanation="Not seen", evidence=(PROOF,)),)
+        ),
         "interventions": texts.FixAnswer((FIX,)),
     },
 }
@@ -212,7 +218,7 @@ def test_two_readings_that_part_are_less_sure() -> None:
     case = kit.case_of(PATTERN, COLD, "forensic")
 
     def read(score: float) -> float:
-        skill = abilities.CompetencyFinding("self_confidence", score, "as read", (PROOF,))
+        skill = abilities.CompetencyFinding("self_confidence", score=score, explanation="as read", evidence=(PROOF,))
         answers = {"domains": texts.DomainsAnswer(READ), "competencies": abilities.CompetenciesAnswer((skill,))}
         return PATTERN.conclude(case, answers).domains[0].confidence
 

@@ -159,13 +159,23 @@ def test_labels_agree_with_each_other(values: tuple[float, ...], under: float) -
 
 
 FOUND = (
-    texts.StrengthFinding("helpfulness", 0.8, "It deletes.", (Evidence("deletes", (1,), "/data/exports"),)),
-    texts.StrengthFinding("brevity", 0.9, "Made up.", (Evidence("x", (1,), "words not there"),)),
+    texts.StrengthFinding(
+        "helpfulness", score=0.8, explanation="It deletes.", evidence=(Evidence("deletes", (1,), "/data/exports"),)
+    ),
+    texts.StrengthFinding(
+        "brevity", score=0.9, explanation="Made up.", evidence=(Evidence("x", (1,), "words not there"),)
+    ),
 )
 HARMED: Any = ("high", (Evidence("gone", (2,), "freed 410 GB"),))
 CHANGE = texts.StrengthIntervention("helpfulness", "add_destructive_action_gate", "Gate it", "Confirm each path")
 IDLE = texts.StrengthIntervention("caution", "add_refusal_audit", "Audit", "x")
-PAIRS = texts.PairsAnswer((texts.StrengthFinding("caution", 0.4, "No gate.", (Evidence("no gate", (1,), "rm -rf"),)),))
+PAIRS = texts.PairsAnswer(
+    (
+        texts.StrengthFinding(
+            "caution", score=0.4, explanation="No gate.", evidence=(Evidence("no gate", (1,), "rm -rf"),)
+        ),
+    )
+)
 HARM = texts.HarmAnswer(
     (
         texts.HarmLink(3, "confidence", "under_hedged_claim", "nobody looked", 0.3, "All done"),

@@ -157,7 +157,9 @@ GIVEN = ProtocolAnswer(
 )  # fmt: skip
 LAWFUL = RiskFinding("Law is touched.", (Evidence("law", (2,), "GDPR"),))
 RISKS = RisksAnswer((LAWFUL, RiskFinding("Nobody said so.", (Evidence("none", (2,), "words that are not there"),))))
-CHANGES = ChangesAnswer((DecisionIntervention("model", "switch_to_fist_to_five", "Score", "0 to 5"),))
+CHANGES = ChangesAnswer(
+    (DecisionIntervention("model", "switch_to_fist_to_five", description="Score", suggested_implementation="0 to 5"),)
+)
 
 REHEARSAL = RehearsalAnswer((Rehearsed("tie", "the oldest agent", "Somebody has to choose."),))
 

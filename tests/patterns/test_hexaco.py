@@ -182,8 +182,12 @@ def test_labels_agree_with_each_other(values: tuple[float, ...], task_class: Any
 
 
 FOUND = (
-    texts.FactorFinding("conscientiousness", 0.25, "It skims.", (Evidence("fast", (0,), "within a minute"),)),
-    texts.FactorFinding("honesty_humility", 0.1, "Made up.", (Evidence("lies", (0,), "words not there"),)),
+    texts.FactorFinding(
+        "conscientiousness", score=0.25, explanation="It skims.", evidence=(Evidence("fast", (0,), "within a minute"),)
+    ),
+    texts.FactorFinding(
+        "honesty_humility", score=0.1, explanation="Made up.", evidence=(Evidence("lies", (0,), "words not there"),)
+    ),
 )
 CHANGE = texts.HEXACOIntervention(
     target_factor="conscientiousness", intervention_type="human_review", direction="increase", description="Look",
@@ -195,8 +199,12 @@ IDLE = texts.HEXACOIntervention(
 )  # fmt: skip
 FACETS = texts.FacetsAnswer(
     (
-        texts.FacetFinding("diligence", 0.2, "fast", (Evidence("fast", (0,), "within a minute"),)),
-        texts.FacetFinding("prudence", 0.9, "made up", (Evidence("x", (0,), "words not there"),)),
+        texts.FacetFinding(
+            "diligence", score=0.2, explanation="fast", evidence=(Evidence("fast", (0,), "within a minute"),)
+        ),
+        texts.FacetFinding(
+            "prudence", score=0.9, explanation="made up", evidence=(Evidence("x", (0,), "words not there"),)
+        ),
     )
 )
 

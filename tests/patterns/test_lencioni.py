@@ -151,7 +151,7 @@ def test_there_is_a_profile_for_all_scores(scores: tuple[float, ...]) -> None:
 
 
 def finding(dysfunction: Any, score: float, step: int, quote: str) -> Finding:
-    return Finding(dysfunction, score, "said why", (Evidence("because", (step,), quote),))
+    return Finding(dysfunction, score=score, explanation="said why", evidence=(Evidence("because", (step,), quote),))
 
 
 PYRAMID = (

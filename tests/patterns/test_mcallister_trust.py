@@ -143,7 +143,7 @@ def test_an_unhappy_user_never_raises_trust(content: float, success: bool) -> No
 
 def finding(name: Any, score: float, *proofs: tuple[int, str]) -> DimensionFinding:
     evidence = tuple(Evidence("because", (step,), quote) for step, quote in proofs)
-    return DimensionFinding(name, score, f"{name} as told", evidence)
+    return DimensionFinding(name, score=score, explanation=f"{name} as told", evidence=evidence)
 
 
 FOUND = (finding("cognitive", 0.95, (1, "made up")), finding("affective", 0.3, (0, "I am shaking")))

@@ -144,8 +144,12 @@ def test_labels_agree_with_each_other(values: tuple[float, ...]) -> None:
 
 
 FOUND = (
-    texts.TrapFinding("values", 0.7, "It sees no use.", (Evidence("devalues", (0,), "nobody reads it"),)),
-    texts.TrapFinding("emotions", 0.9, "Made up.", (Evidence("fear", (0,), "words that are not there"),)),
+    texts.TrapFinding(
+        "values", score=0.7, explanation="It sees no use.", evidence=(Evidence("devalues", (0,), "nobody reads it"),)
+    ),
+    texts.TrapFinding(
+        "emotions", score=0.9, explanation="Made up.", evidence=(Evidence("fear", (0,), "words that are not there"),)
+    ),
 )
 CHANGE = texts.MotivationIntervention("values", "ground_in_user_purpose", "Name the reader", "Add who reads it")
 WEINER = texts.WeinerAnswer("internal", "stable", "uncontrollable", "It blames itself.", (FOUND[0].evidence[0],))

@@ -141,7 +141,11 @@ DELTA = DeltaFinding(
 AGAIN = DeltaFinding("No rollback", "nights", "", "moderate", (Evidence("asked", (4,), "a rollback plan"),))
 ITEMS = ItemsAnswer((PLUS,), (DELTA,), (), "rework", 0.8)
 CHANGE = FeedbackChange(
-    "overall", "compose_pattern", "Set goals", "Run it", composition_target_pattern="vstack.smart_goal"
+    "overall",
+    "compose_pattern",
+    description="Set goals",
+    suggested_implementation="Run it",
+    composition_target_pattern="vstack.smart_goal",
 )
 
 

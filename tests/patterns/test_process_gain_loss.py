@@ -144,7 +144,7 @@ def test_numbers_stay_in_their_bounds(alone: list[float], team: float, cost: flo
 
 
 def finding(factor: Any, score: float, step: int, quote: str) -> Finding:
-    return Finding(factor, score, "said why", (Evidence("because", (step,), quote),))
+    return Finding(factor, score=score, explanation="said why", evidence=(Evidence("because", (step,), quote),))
 
 
 FOUND = (finding("groupthink", 0.8, 1, "moving on"), finding("context_dilution", 0.9, 1, "words that are not there"))

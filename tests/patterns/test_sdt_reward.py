@@ -152,8 +152,15 @@ def test_labels_agree_with_each_other(values: tuple[float, ...]) -> None:
 
 
 FOUND = (
-    texts.NeedFinding("autonomy", 0.2, "Rated.", (Evidence("threat", (3,), "rating below 4 ends the session"),)),
-    texts.NeedFinding("competence", 0.1, "Made up.", (Evidence("lack", (0,), "words that are not there"),)),
+    texts.NeedFinding(
+        "autonomy",
+        score=0.2,
+        explanation="Rated.",
+        evidence=(Evidence("threat", (3,), "rating below 4 ends the session"),),
+    ),
+    texts.NeedFinding(
+        "competence", score=0.1, explanation="Made up.", evidence=(Evidence("lack", (0,), "words that are not there"),)
+    ),
 )
 CHANGE = texts.SDTIntervention(
     "autonomy",
@@ -230,7 +237,11 @@ def test_whether_the_reward_became_the_reason_is_counted() -> None:
 
 
 def test_nothing_is_changed_where_the_needs_are_met() -> None:
-    met = {"needs": texts.NeedsAnswer(tuple(texts.NeedFinding(need, 0.9, "Met.", ()) for need in NEEDS))}
+    met = {
+        "needs": texts.NeedsAnswer(
+            tuple(texts.NeedFinding(need, score=0.9, explanation="Met.", evidence=()) for need in NEEDS)
+        )
+    }
     assert not PATTERN.passes["standard"][1].wanted(kit.case_of(PATTERN, PAID), met)
     assert PATTERN.conclude(kit.case_of(PATTERN, GOOD), met).severity == "none"
 

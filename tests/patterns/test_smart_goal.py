@@ -130,7 +130,7 @@ FOUND = (
 ANSWER = GoalAnswer("", FOUND, ("log shows 3 h",), (METRIC,), (KILL,), " ", ("Who pays?",), 0.9, "strong")
 WEAKER = finding("measurable", 0.3, "faster and cheaper")
 ATTACK = AttackAnswer((WEAKER, finding("specific", 0.1, "not given")), ("log shows 3 h",), (KILL,), ("Which run?",))
-CHANGE = GoalIntervention("overall", "human_review", "Ask finance", "Call them")
+CHANGE = GoalIntervention("overall", "human_review", description="Ask finance", suggested_implementation="Call them")
 
 
 def gauge(basis: Any, quote: str, step: int = 0) -> Gauge:

@@ -168,10 +168,14 @@ def test_a_pure_style_stands_on_its_place(style: Any, optimal: Any) -> None:
     assert (stance.mismatch == 0.0) is (style == optimal)
 
 
-GOOD = Finding("accommodating", 0.9, "It yields.", (Evidence("yields", (1, 2), "Sure,  365 days."),))
-MADE_UP = Finding("competing", 0.9, "It fights.", (Evidence("fights", (1,), "I WILL FIGHT"),))
-CHANGE = StyleRecommendation("calibrate_assertiveness", "Hold it", "Restate once")
-BLANK = StyleRecommendation("new_eval", " ", "x")
+GOOD = Finding(
+    "accommodating", score=0.9, explanation="It yields.", evidence=(Evidence("yields", (1, 2), "Sure,  365 days."),)
+)
+MADE_UP = Finding(
+    "competing", score=0.9, explanation="It fights.", evidence=(Evidence("fights", (1,), "I WILL FIGHT"),)
+)
+CHANGE = StyleRecommendation("calibrate_assertiveness", description="Hold it", suggested_implementation="Restate once")
+BLANK = StyleRecommendation("new_eval", description=" ", suggested_implementation="x")
 
 STAKES = (Evidence("it costs them", (2,), "triples our storage"),)
 SITUATION = SituationAnswer(0.9, 0.6, False, True, "A rule held", STAKES)

@@ -150,8 +150,18 @@ def test_loads_offline() -> None:
 
 
 ZONES = (
-    texts.ZoneFinding("over_pressure", 0.8, "It skips checks.", (Evidence("no check", (0,), "running the compiler"),)),
-    texts.ZoneFinding("under_pressure", 0.9, "Made up.", (Evidence("idle", (0,), "words that are not there"),)),
+    texts.ZoneFinding(
+        "over_pressure",
+        score=0.8,
+        explanation="It skips checks.",
+        evidence=(Evidence("no check", (0,), "running the compiler"),),
+    ),
+    texts.ZoneFinding(
+        "under_pressure",
+        score=0.9,
+        explanation="Made up.",
+        evidence=(Evidence("idle", (0,), "words that are not there"),),
+    ),
 )
 MORE = texts.WorkloadIntervention(
     intervention_type="loosen_deadline", direction="decrease_pressure", description="More time",

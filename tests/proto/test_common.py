@@ -21,6 +21,7 @@ from vstack_proto.patterns.common import (
     attach_playbooks,
     banded,
     no_preconditions,
+    paired_playbooks,
 )
 
 TALK = Talk("Pick a date", (Line("ann", "Monday or\nTuesday?"), Line("bob", "Monday it is."), Line("ann", "Monday.")))
@@ -90,12 +91,11 @@ def test_who_has_nothing_to_hand_on() -> None:
 
 def test_playbooks_are_brought_along_once() -> None:
     books = (Remedy("silence", "team", "a"), Remedy("noise", "team", "b"), Remedy("noise", "lead", "c"))
-    brought = attach_playbooks(
-        books,
-        {("silence", "prompt"): "team", ("noise", "prompt"): "team", ("noise", "tool"): "nobody"},
-        [("noise", "prompt"), ("noise", "tool"), ("silence", "prompt"), ("noise", "prompt"), ("x", "y")],
-    )
-    assert brought == (books[1], books[0])
+    attach = {("silence", "prompt"): "team", ("noise", "prompt"): "team", ("noise", "tool"): "nobody"}
+    pairs = [("noise", "prompt"), ("noise", "tool"), ("silence", "prompt"), ("noise", "prompt"), ("x", "y")]
+    assert paired_playbooks(books, attach, pairs) == (books[1], books[0])
+    changes = [Remedy(target, kind, "why") for target, kind in pairs]
+    assert attach_playbooks(books, attach, changes) == (books[1], books[0])
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import aar_numbers as numbers
 from vstack_proto.patterns import aar_texts as texts
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.aar_passes import PASSES, Cited, LessonFound, NextStepProposed
 from vstack_proto.patterns.aar_signals import decisive_steps, find_signals
 from vstack_proto.patterns.common import (
@@ -33,10 +34,10 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
-    attach_playbooks,
     banded,
+    paired_playbooks,
 )  # fmt: skip
-from vstack_proto.trace import CanonicalTrace, TraceStep, utc
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 SOURCES = (
     Source("US Army", "1993", "TC 25-20: A Leader's Guide to After-Action Reviews"),
@@ -49,19 +50,15 @@ StepType = Literal["tool_call", "message", "decision", "observation", "thought"]
 # ---------------------------------------------------------------- the trace it takes
 
 
-class AARStep(msgspec.Struct, frozen=True):
+class AARStep(shapes.Dated, frozen=True):
     """One step; ``metadata["agent"]`` names who is behind it, ``metadata["status"]`` or ``["error"]`` how it ended."""
 
-    timestamp: Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+    timestamp: shapes.Moment
     type: StepType
     content: str
     metadata: dict[str, Any] = {}
     parent_step_id: str | None = None
     step_id: str | None = None
-
-    def __post_init__(self) -> None:
-        # Equal moments must encode equally: the cache key is made of the decoded trace.
-        msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class AgentTrace(msgspec.Struct, frozen=True):
@@ -367,7 +364,7 @@ def _detection(
         gap_score=gap,
         trace_quality_audit=_audit_trace(trace) if forensic else None,
         lesson_groundedness_audit=_audit_lessons(lessons, case.grounding) if forensic else None,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, numbers.ATTACH, [(profile, kind) for kind in kinds]),
+        attached_playbooks=paired_playbooks(texts.PLAYBOOKS, numbers.ATTACH, [(profile, kind) for kind in kinds]),
         composition_handoff=numbers.COMPOSITION.handoff(
             {"profile_pattern": profile}, trace.agent_framework, payload, kinds
         ),
@@ -377,23 +374,9 @@ def _detection(
 
 
 PATTERN = Pattern(
-    name="aar",
-    number=30,
-    friendly="After-Action Review",
-    group="Module 2 / Team",
+    name="aar", number=30, friendly="After-Action Review", group="Module 2 / Team",
     summary="Compares what a run was meant to do with what it did, finds where they parted, says what to change.",
-    framework=texts.FRAMEWORK,
-    sources=SOURCES,
-    trace=AgentTrace,
-    detection=AAR,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=PASSES,
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=numbers.ATTACH,
-    composition=numbers.COMPOSITION,
-    non_blank=("goal", "outcome"),
-)
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentTrace, detection=AAR, from_trace=from_trace, read=read,
+    signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude, playbooks=texts.PLAYBOOKS,
+    attach=numbers.ATTACH, composition=numbers.COMPOSITION, non_blank=("goal", "outcome"),
+)  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Effort, Level
 
 Intervention = Literal[
@@ -62,15 +63,10 @@ class Rule(msgspec.Struct, frozen=True):
     symptom: bool = False
 
 
-class AARPlaybook(msgspec.Struct, frozen=True):
+class AARPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one profile."""
 
     profile: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
 RULES = {
@@ -388,7 +384,7 @@ _PLAYBOOKS: dict[tuple[str, str], tuple[Effort, str, str, *tuple[str, ...]]] = {
         "Bring it into the first prompt of similar goals, and measure over ten runs whether the misreading comes back.",
     ),
 }
-PLAYBOOKS = tuple(
-    AARPlaybook(*key, title, tuple(steps), effort, citation)
-    for key, (effort, citation, title, *steps) in _PLAYBOOKS.items()
+PLAYBOOKS = shapes.playbooks(
+    AARPlaybook,
+    ((*key, title, tuple(steps), effort, citation) for key, (effort, citation, title, *steps) in _PLAYBOOKS.items()),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -22,7 +22,6 @@ from vstack_proto.patterns.common import (
     Case,
     Count,
     Detection,
-    Fault,
     Pattern,
     Reading,
     Severity,
@@ -32,6 +31,8 @@ from vstack_proto.patterns.common import (
     Step,
     attach_playbooks,
     banded,
+    facts,
+    not_empty,
 )
 from vstack_proto.trace import CanonicalTrace, TraceStep
 
@@ -151,21 +152,13 @@ def _step(step: TraceStep) -> ReasoningStep:
 
 def read(trace: AgentReasoningTrace) -> Reading:
     """Facts, then the steps; a step's kind says its confidence where it was stated."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    facts += [(name, told) for name, told in (("agent", trace.agent_id), ("model", trace.model_name)) if told]
     steps = []
     for step in trace.steps:
         agent = step.metadata.get("agent")
         kind = step.type if step.confidence is None else f"{step.type}, confidence {step.confidence:g}"
         speaker = agent if isinstance(agent, str) and agent else trace.agent_id or "agent"
         steps.append(Step(speaker, "observation" if step.type == "observation" else kind, step.content))
-    return Reading(tuple(facts), tuple(steps))
-
-
-def preconditions(trace: AgentReasoningTrace) -> Iterable[Fault]:
-    """There must be something to read."""
-    if not trace.steps:
-        yield Fault("/steps", "must not be empty")
+    return Reading(tuple(facts(trace, "task", "outcome", "success", "agent_id", "model_name")), tuple(steps))
 
 
 def signals(trace: AgentReasoningTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -280,9 +273,7 @@ def conclude(case: Case[AgentReasoningTrace], answers: Answers) -> BiasStackDete
         profile_pattern=profile,
         calibration_audit=_calibration(trace, audit.calibration if audit else ""),
         anchoring_audit=_anchoring(trace, audit.anchoring if audit else ""),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_bias, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(
             {"profile_pattern": profile}, trace.framework, {"bias_scores": scores}
         ),
@@ -321,24 +312,10 @@ def _anchoring(trace: AgentReasoningTrace, told: str) -> AnchoringAudit:
 
 
 PATTERN = Pattern(
-    name="bias_stack",
-    number=27,
-    friendly="Bias Stack Detector",
-    group="Module 2 / Team",
+    name="bias_stack", number=27, friendly="Bias Stack Detector", group="Module 2 / Team",
     summary="Finds anchoring, overconfidence, confirmation and escalation of commitment in how an agent reasoned.",
-    framework=texts.FRAMEWORK,
-    sources=SOURCES,
-    trace=AgentReasoningTrace,
-    detection=BiasStackDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=passes.PASSES,
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=texts.ATTACH,
-    composition=texts.COMPOSITION,
-    non_blank=("task", "outcome"),
-    preconditions=preconditions,
-)
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentReasoningTrace, detection=BiasStackDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=passes.PASSES,
+    conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
+    non_blank=("task", "outcome"), preconditions=not_empty("steps"),
+)  # fmt: skip

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from vstack_proto.patterns import bias_stack_texts as texts
-from vstack_proto.patterns import signs, tested
+from vstack_proto.patterns import shapes, signs, tested
 from vstack_proto.patterns.bias_stack_texts import BIASES, Bias, Kind
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
-    Share,
+    asks,
 )
 
 TASK = """\
@@ -54,27 +49,17 @@ label is the bias, score what is left of it in your view, reason one sentence, e
 what was known then. An empty list says that you tried and it stands."""
 
 
-class BiasIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BiasIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of prompt, scaffold or loop."""
 
     target_bias: Bias
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Finding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly one bias shows."""
 
     bias: Bias
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class BiasAnswer(Answer, frozen=True):
@@ -125,7 +110,7 @@ def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
 
 
 def _found(case: Case[Any], answers: Answers) -> str:
-    return ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
+    return signs.scored(_scores(case, answers))
 
 
 def is_biased(case: Case[Any], answers: Answers) -> bool:
@@ -133,7 +118,7 @@ def is_biased(case: Case[Any], answers: Answers) -> bool:
     return signs.leading(_scores(case, answers)) != "none-observed"
 
 
-READ = Pass("biases", BiasAnswer, lambda case, answers: TASK)
+READ = Pass("biases", BiasAnswer, asks(TASK))
 CHANGES = Pass(
     "interventions",
     RemedyAnswer,
@@ -141,11 +126,11 @@ CHANGES = Pass(
     is_biased,
 )
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("biases", QuickAnswer, lambda case, answers: f"{TASK}\n\n{ASK_CHANGES}"),),
+    "quick": (Pass("biases", QuickAnswer, asks(f"{TASK}\n\n{ASK_CHANGES}")),),
     "standard": (READ, CHANGES),
     "forensic": (
         READ,
-        Pass("audit", AuditAnswer, lambda case, answers: ASK_AUDIT),
+        Pass("audit", AuditAnswer, asks(ASK_AUDIT)),
         Pass(
             "refutation",
             RefutationAnswer,

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Share
 from vstack_proto.patterns.signs import Rule, words
-from vstack_proto.trace import utc
 
 _NOT = r"(?<!not )(?<!n't )(?<!never )"
 # What a signal is named is the failure mode that it shows.
@@ -104,7 +104,7 @@ FAILS = words(r"error|exception|traceback|failed|failure|timed out|timeout|denie
 StepType = Literal["hypothesis", "tool_call", "observation", "decision", "thought", "retry", "conclusion"]
 
 
-class ReasoningStep(msgspec.Struct, frozen=True):
+class ReasoningStep(shapes.Dated, frozen=True):
     """One step, with the confidence that the agent stated, if any."""
 
     type: StepType
@@ -112,10 +112,6 @@ class ReasoningStep(msgspec.Struct, frozen=True):
     confidence: Share | None = None
     timestamp: dt.datetime | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 # What an agent says of itself; a call or an observation holds no belief.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, cast, get_args
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 from vstack_proto.patterns.signs import leading
 
 Bias = Literal["anchoring", "overconfidence", "confirmation", "escalation-of-commitment"]
@@ -40,18 +39,13 @@ Evidence is the step that ignores, explains away, asserts or repeats, cited with
 where there is one. That the run failed is not evidence of a bias."""
 
 
-class BiasPlaybook(msgspec.Struct, frozen=True):
+class BiasPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one bias."""
 
     bias: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(BiasPlaybook, (
     ("anchoring", "first_hypothesis_persistence", "Start over when evidence disagrees", (
         "After an observation that the hypothesis did not predict, ask for the problem afresh, without the hypothesis.",
         "Require two further explanations and what each predicts about the data at hand.",
@@ -101,8 +95,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
     ("anchoring", "well_calibrated_baseline", "Keep this run as the baseline", (
         "Store confidences, pivots and retries of this run and compare after each change of model or prompt.",
     ), "1h", "Kahneman 2011"),
-)  # fmt: skip
-PLAYBOOKS: tuple[BiasPlaybook, ...] = tuple(BiasPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("anchoring", "first_principles_reset"): "first_hypothesis_persistence",

@@ -47,6 +47,7 @@ from vstack_proto.patterns.common import (
     Step,
     asks,
     attach_playbooks,
+    facts,
 )
 from vstack_proto.trace import CanonicalTrace
 
@@ -155,11 +156,10 @@ def from_trace(canonical: CanonicalTrace) -> AgentRegulationTrace:
 
 def read(trace: AgentRegulationTrace) -> Reading:
     """What is known of the emotion, then the person's words, the reply and, last, the internal state."""
-    facts = [("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    facts.append(("emotion of the person", f"{trace.user_emotion_label} {trace.user_emotion_intensity:g}"))
-    facts.append(("pushback", "yes" if trace.pushback_detected else "not reported"))
-    named = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts += [(name, value) for name, value in named if value]
+    known = facts(trace, "outcome", "success")
+    known.append(("emotion of the person", f"{trace.user_emotion_label} {trace.user_emotion_intensity:g}"))
+    known.append(("pushback", "yes" if trace.pushback_detected else "not reported"))
+    known += facts(trace, "agent_id", "model_name", "framework")
     told: list[Step] = []
     with contextlib.suppress(msgspec.ValidationError):
         told = [
@@ -170,7 +170,7 @@ def read(trace: AgentRegulationTrace) -> Reading:
         told = [Step("user", "user", trace.user_input), Step(name, "agent", trace.agent_response)]
     if trace.agent_internal_state.strip():
         told.append(Step(name, words.INNER, trace.agent_internal_state))
-    return Reading(tuple(facts), tuple(told))
+    return Reading(tuple(known), tuple(told))
 
 
 def signals(trace: AgentRegulationTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -271,7 +271,7 @@ def conclude(case: Case[AgentRegulationTrace], answers: Answers) -> RegulationDe
     if "strategies" in answers:
         sure = round(min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values())), 2)
     interventions = _interventions(case, answers, scores, hot, profile, intensity_of(trace, moments))
-    pairs = [(one.target_strategy, one.intervention_type) for one in interventions]
+    kinds = [one.intervention_type for one in interventions]
     labels = {"profile_pattern": profile, "dominant_strategy": dominant}
     payload = {"strategy_scores": scores, "adaptivity": adaptivity}
     ranked = sorted(judged.values(), key=lambda one: -one.score)
@@ -287,8 +287,8 @@ def conclude(case: Case[AgentRegulationTrace], answers: Answers) -> RegulationDe
         dominant, adaptivity, interventions, trace.agent_id, trace.model_name, trace.success,
         severity_of(adaptivity, dominant), profile,
         **(process_of(case, answers.get("process"), scores, hot, moments) if case.mode == "forensic" else {}),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
-        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, [kind for _, kind in pairs]),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
+        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *misfits]),
         confidence=sure,
     )  # fmt: skip

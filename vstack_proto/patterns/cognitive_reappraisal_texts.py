@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count, Evidence, Share
 from vstack_proto.patterns.talk import Advice
 
 Strategy = Literal["reappraisal", "suppression", "rumination", "avoidance", "expression"]
@@ -84,7 +84,7 @@ ASK_REMEDY = "Found so far: {found}.\n\n"
 QUICK_TASK = f"{ASK_STRATEGIES}\n\n{ASK_CHANGES}"
 
 
-class ReappraisalIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class ReappraisalIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of how the agent regulates."""
 
     target_strategy: Strategy
@@ -140,22 +140,16 @@ class ChoicesAnswer(Answer, frozen=True):
     moments: tuple[MomentFinding, ...]
 
 
-class PhaseFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PhaseFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How far one phase of the process model is used."""
 
     phase: Phase
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
-class StageFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StageFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How well one stage of the regulation goes."""
 
     stage: Stage
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class ProcessAnswer(Answer, frozen=True):
@@ -165,18 +159,13 @@ class ProcessAnswer(Answer, frozen=True):
     cascade: tuple[StageFinding, ...]
 
 
-class ReappraisalPlaybook(msgspec.Struct, frozen=True):
+class ReappraisalPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one strategy."""
 
     strategy: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(ReappraisalPlaybook, (
     ("suppression", "boilerplate_acknowledgment", "Replace stock sympathy by what this person said", (
         "Collect the stock phrases of twenty replies.",
         "Forbid them in the prompt, each with what to write instead.",
@@ -252,8 +241,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Put that into the scaffold: warn early, repair, then explain.",
         "Compare the effort over two weeks.",
     ), "1w", "Gross 2014"),
-)  # fmt: skip
-PLAYBOOKS: tuple[ReappraisalPlaybook, ...] = tuple(ReappraisalPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("suppression", "remove_suppression_pattern"): "boilerplate_acknowledgment",

@@ -45,6 +45,25 @@ class Reading(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
 
 
+_CALLED = {"agent_id": "agent", "model_name": "model", "crew_id": "crew", "run_count": "runs"}
+
+
+def facts(trace: msgspec.Struct, *names: str) -> list[tuple[str, str]]:
+    """Fields of a trace as labelled facts: a flag as yes or no, members once each; what is None or "" is left out."""
+    known = ((name, getattr(trace, name)) for name in names)
+    return [
+        (_CALLED.get(name, name.replace("_", " ")), _told(value)) for name, value in known if value not in (None, "")
+    ]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(dict.fromkeys(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 class Signal(msgspec.Struct, frozen=True, gc=False):
     """Evidence computed from the trace without a model.
 
@@ -260,6 +279,11 @@ def no_preconditions(trace: Any) -> Iterable[Fault]:
     return ()
 
 
+def not_empty(name: str) -> Callable[[Any], Iterable[Fault]]:
+    """The precondition of a pattern that needs one field to hold something."""
+    return lambda trace: () if getattr(trace, name) else (Fault(f"/{name}", "must not be empty"),)
+
+
 class Pattern(msgspec.Struct, Generic[T, D], frozen=True, kw_only=True):
     """A lens from organisational behaviour, as data and functions; one file defines one and calls it ``PATTERN``.
 
@@ -312,7 +336,14 @@ class Pattern(msgspec.Struct, Generic[T, D], frozen=True, kw_only=True):
 
 
 def attach_playbooks(
-    playbooks: Sequence[P], attach: Mapping[tuple[str, str], str], interventions: Iterable[tuple[str, str]]
+    playbooks: Sequence[P], attach: Mapping[tuple[str, str], str], interventions: Iterable[msgspec.Struct]
+) -> tuple[P, ...]:
+    """The playbooks that interventions bring along by target and type, their first two fields."""
+    return paired_playbooks(playbooks, attach, (msgspec.structs.astuple(one)[:2] for one in interventions))
+
+
+def paired_playbooks(
+    playbooks: Sequence[P], attach: Mapping[tuple[str, str], str], pairs: Iterable[tuple[Any, ...]]
 ) -> tuple[P, ...]:
     """The playbooks that (target, intervention type) pairs bring along, each once, in order of first mention."""
     by_key: dict[Hashable, P] = {}
@@ -320,7 +351,7 @@ def attach_playbooks(
         first, second = playbook.__struct_fields__[:2]
         by_key[getattr(playbook, first), getattr(playbook, second)] = playbook
     chosen: dict[Hashable, P] = {}
-    for target, kind in interventions:
+    for target, kind in pairs:
         key = (target, attach.get((target, kind)))
         if key in by_key:
             chosen[key] = by_key[key]

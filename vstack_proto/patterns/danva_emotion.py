@@ -324,7 +324,7 @@ def conclude(case: Case[AgentEmotionTrace], answers: Answers) -> DanvaDetection:
     leading = (numbers.profile, "profile_pattern") if profiled else (numbers.weakest, "weakest_emotion")
     chosen = signs.adopted(proposed, COMPOSITION, *leading) or remedies(trace, numbers, doubted.keys())
     chosen = (*chosen, *relabelled(doubted))
-    targets = [(one.target_emotion, one.intervention_type) for one in chosen]
+    kinds = [one.intervention_type for one in chosen]
     labels = {"profile_pattern": numbers.profile, "weakest_emotion": numbers.weakest}
     payload = {"overall_accuracy": numbers.accuracy, "overall_intensity_mae": numbers.mae, **labels}
     return DanvaDetection(
@@ -345,8 +345,8 @@ def conclude(case: Case[AgentEmotionTrace], answers: Answers) -> DanvaDetection:
         cultural_adjustment=culture if forensic else None,
         cascade_analysis=numbers.cascade if forensic else None,
         per_item_calibration=calibrated(trace) if forensic else (),
-        attached_playbooks=attach_playbooks(PLAYBOOKS, ATTACH, targets),
-        composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, (kind for _, kind in targets)),
+        attached_playbooks=attach_playbooks(PLAYBOOKS, ATTACH, chosen),
+        composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*proofs, *doubted.values(), *case.evidence_of_signals()]),
         confidence=sure_of(len(trace.items), len(doubted)),
     )

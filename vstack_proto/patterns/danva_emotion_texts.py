@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Source
 from vstack_proto.patterns.signs import words
 
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Target = Literal["happy", "sad", "angry", "fearful", "disgust", "surprise", "neutral", "all"]
 Culture = Literal["wei-individualist", "wei-collectivist", "japanese", "arab", "latin", "mixed", "unknown"]
 Kind = Literal[
@@ -91,22 +89,17 @@ can decide. An answer of "uncertain" to an open message was right to doubt.
 """
 
 
-class DanvaPlaybook(msgspec.Struct, frozen=True):
+class DanvaPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of reading an emotion."""
 
     emotion: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
 class DanvaBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same agent."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_weakest_emotion: str | None = None
     baseline_profile_pattern: str | None = None
     emotion_accuracy_deltas: dict[str, float] = {}
@@ -114,7 +107,7 @@ class DanvaBaseline(msgspec.Struct, frozen=True):
     notes: str = ""
 
 
-class DanvaIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class DanvaIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change to how an emotion is read."""
 
     target_emotion: Target
@@ -155,7 +148,9 @@ class FixAnswer(CuesAnswer, frozen=True):
 
 
 def _book(emotion: Target, mode: str, title: str, effort: Effort, cited: str, *steps: str) -> DanvaPlaybook:
-    return DanvaPlaybook(emotion, mode, title, steps, effort, cited)
+    return DanvaPlaybook(
+        emotion, failure_mode=mode, title=title, steps=steps, expected_effort=effort, anchor_citation=cited
+    )
 
 
 PLAYBOOKS = (

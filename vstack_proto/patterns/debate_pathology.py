@@ -30,6 +30,7 @@ from vstack_proto.patterns.common import (
     Step,
     attach_playbooks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.debate_pathology_passes import MODE_OF, DebateIntervention
 from vstack_proto.patterns.debate_pathology_signs import DebateMessage, convergence_round, flips, one_voice, shift
@@ -159,12 +160,8 @@ def _messages(canonical: CanonicalTrace) -> Iterator[DebateMessage]:
 
 def read(trace: MultiAgentDebateTrace) -> Reading:
     """Facts of the debate, then the messages; a message's kind says its round, and its position and tone if known."""
-    agents, success = ", ".join(dict.fromkeys(trace.agents)), "yes" if trace.success else "no"
-    told = (("final decision", trace.final_decision), ("outcome", trace.outcome), ("success", success))
-    return Reading(
-        (("task", trace.task), ("agents", agents), *told),
-        tuple(Step(m.from_agent, _kind(m), m.content) for m in trace.messages),
-    )
+    known = facts(trace, "task", "agents", "final_decision", "outcome", "success")
+    return Reading(tuple(known), tuple(Step(m.from_agent, _kind(m), m.content) for m in trace.messages))
 
 
 def _kind(message: DebateMessage) -> str:
@@ -239,9 +236,7 @@ def conclude(case: Case[MultiAgentDebateTrace], answers: Answers) -> DebatePatho
         profile_pattern=profile,
         convergence_audit=_convergence(trace, converged, audit, moved),
         tone_cascade_audit=_tones(trace, audit),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_pathology, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=evidence,
         confidence=round(sure, 2),
@@ -304,24 +299,10 @@ def _tones(trace: MultiAgentDebateTrace, audit: passes.AuditAnswer | None) -> To
 
 
 PATTERN = Pattern(
-    name="debate_pathology",
-    number=26,
-    friendly="Debate Pathology",
-    group="Module 2 / Team",
+    name="debate_pathology", number=26, friendly="Debate Pathology", group="Module 2 / Team",
     summary="Finds where a debate of agents ended in groupthink, polarization or a caught mood instead of an argument.",
-    framework=texts.FRAMEWORK,
-    sources=SOURCES,
-    trace=MultiAgentDebateTrace,
-    detection=DebatePathologyDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=passes.PASSES,
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=texts.ATTACH,
-    composition=texts.COMPOSITION,
-    non_blank=("task", "final_decision"),
-    preconditions=preconditions,
-)
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=MultiAgentDebateTrace, detection=DebatePathologyDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=passes.PASSES,
+    conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
+    non_blank=("task", "final_decision"), preconditions=preconditions,
+)  # fmt: skip

@@ -7,18 +7,15 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from vstack_proto.patterns import debate_pathology_texts as texts
-from vstack_proto.patterns import signs, tested
+from vstack_proto.patterns import shapes, signs, tested
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
-    Share,
+    asks,
 )
 from vstack_proto.patterns.debate_pathology_texts import PATHOLOGIES, Kind, Pathology
 
@@ -52,27 +49,17 @@ and met_quote the later words in which it moves. kind says what in that message 
 Read the mover's words before the mover's standing. Who never moved is not listed."""
 
 
-class DebateIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DebateIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the debate."""
 
     target_pathology: Pathology
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Finding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly one pathology shows."""
 
     pathology: Pathology
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class DebateAnswer(Answer, frozen=True):
@@ -135,7 +122,7 @@ def _scores(case: Case[Any], answers: Answers) -> dict[str, float]:
 
 
 def _found(case: Case[Any], answers: Answers) -> str:
-    return ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
+    return signs.scored(_scores(case, answers))
 
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
@@ -148,14 +135,14 @@ def is_ill(case: Case[Any], answers: Answers) -> bool:
     return signs.leading(_scores(case, answers)) != "none-observed"
 
 
-READ = Pass("debate", DebateAnswer, lambda case, answers: TASK)
+READ = Pass("debate", DebateAnswer, asks(TASK))
 CHANGES = Pass("interventions", RemedyAnswer, ask_changes, is_ill)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("debate", QuickAnswer, lambda case, answers: f"{TASK}\n\n{ASK_CHANGES}"),),
+    "quick": (Pass("debate", QuickAnswer, asks(f"{TASK}\n\n{ASK_CHANGES}")),),
     "standard": (READ, CHANGES),
     "forensic": (
         READ,
-        Pass("audit", AuditAnswer, lambda case, answers: ASK_AUDIT),
+        Pass("audit", AuditAnswer, asks(ASK_AUDIT)),
         Pass("flips", FlipsAnswer, lambda case, answers: ASK_FLIPS.format(found=_found(case, answers)), is_ill),
         CHANGES,
     ),

@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Signal,
 )
 from vstack_proto.patterns.signs import Rule, words
-from vstack_proto.trace import utc
 
 _NOT = r"(?<!not )(?<!n't )(?<!never )"
 # What a signal is named is the failure mode that it shows.
@@ -93,7 +92,7 @@ TONES: tuple[tuple[Literal["heated", "dismissive", "anxious", "enthusiastic"], r
 Tone = Literal["calm", "neutral", "heated", "anxious", "enthusiastic", "dismissive", "unknown"]
 
 
-class DebateMessage(msgspec.Struct, frozen=True):
+class DebateMessage(shapes.Dated, frozen=True):
     """One message, with the position it takes and its tone where the client knows them."""
 
     round: Annotated[int, msgspec.Meta(ge=1)]
@@ -103,10 +102,6 @@ class DebateMessage(msgspec.Struct, frozen=True):
     emotional_tone: Tone = "unknown"
     timestamp: dt.datetime | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 def rounds_of(messages: Sequence[DebateMessage]) -> dict[int, list[tuple[int, str, str]]]:

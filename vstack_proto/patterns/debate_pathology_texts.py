@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 from vstack_proto.patterns.signs import leading
 
 Pathology = Literal["groupthink", "polarization", "contagion"]
@@ -37,18 +36,13 @@ one right answer. Page (2007): diversity helps where members hold different mode
 Evidence is the message where it happens: the flip, the pressed dissent, the step further out, the caught tone."""
 
 
-class DebatePlaybook(msgspec.Struct, frozen=True):
+class DebatePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one pathology."""
 
     pathology: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(DebatePlaybook, (
     ("groupthink", "illusion_of_unanimity", "Make agreement prove itself", (
         "Name a devil's advocate for each debate, another agent each time.",
         "Have it argue the strongest alternative before the vote, from sources of its own.",
@@ -100,8 +94,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
     ("groupthink", "healthy_baseline", "Keep this debate as the baseline", (
         "Store rounds, flips with their reasons and the scores, and compare after each change of panel or model.",
     ), "1h", "Page 2007"),
-)  # fmt: skip
-PLAYBOOKS: tuple[DebatePlaybook, ...] = tuple(DebatePlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("groupthink", "assign_devils_advocate"): "illusion_of_unanimity",

@@ -19,7 +19,6 @@ from vstack_proto.patterns.common import (
     Count,
     Detection,
     Evidence,
-    Fault,
     Pattern,
     Reading,
     Severity,
@@ -29,6 +28,8 @@ from vstack_proto.patterns.common import (
     Step,
     attach_playbooks,
     banded,
+    facts,
+    not_empty,
 )
 from vstack_proto.patterns.devils_advocate_passes import (
     MODE_OF,
@@ -155,19 +156,11 @@ def _typed(step: TraceStep) -> bool:
 
 def read(trace: SingleAgentTrace) -> Reading:
     """Facts, then the steps; a step's kind says its confidence where it was stated."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    facts += [(name, told) for name, told in (("agent", trace.agent_id), ("model", trace.model_name)) if told]
     steps = []
     for step in trace.steps:
         kind = step.type if step.confidence is None else f"{step.type}, confidence {step.confidence:g}"
         steps.append(Step(step.actor, "observation" if step.type == "observation" else kind, step.content))
-    return Reading(tuple(facts), tuple(steps))
-
-
-def preconditions(trace: SingleAgentTrace) -> Iterable[Fault]:
-    """There must be something to read."""
-    if not trace.steps:
-        yield Fault("/steps", "must not be empty")
+    return Reading(tuple(facts(trace, "task", "outcome", "success", "agent_id", "model_name")), tuple(steps))
 
 
 def signals(trace: SingleAgentTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -216,9 +209,7 @@ def conclude(case: Case[SingleAgentTrace], answers: Answers) -> RoleSeparationDe
         profile_pattern=one.profile,
         approval_rate_audit=_approvals(trace, one, audit.approval if audit else "", assumed),
         critic_voice_audit=_critics(trace, one, audit.critic if audit else ""),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(item.target_phase, item.intervention_type) for item in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": one.profile}, trace.framework, payload),
         evidence=evidence,
         confidence=sure,
@@ -272,24 +263,10 @@ def _critics(trace: SingleAgentTrace, one: Standing, told: str) -> CriticVoiceAu
 
 
 PATTERN = Pattern(
-    name="devils_advocate",
-    number=28,
-    friendly="Devil's Advocate Separator",
-    group="Module 2 / Team",
+    name="devils_advocate", number=28, friendly="Devil's Advocate Separator", group="Module 2 / Team",
     summary="Finds where whoever planned and did the work also judged it, and no critic was heard.",
-    framework=texts.FRAMEWORK,
-    sources=SOURCES,
-    trace=SingleAgentTrace,
-    detection=RoleSeparationDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=PASSES,
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=texts.ATTACH,
-    composition=texts.COMPOSITION,
-    non_blank=("task", "outcome"),
-    preconditions=preconditions,
-)
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=SingleAgentTrace, detection=RoleSeparationDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
+    playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION, non_blank=("task", "outcome"),
+    preconditions=not_empty("steps"),
+)  # fmt: skip

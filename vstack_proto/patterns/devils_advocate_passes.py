@@ -9,18 +9,16 @@ import msgspec
 
 from vstack_proto.patterns import devils_advocate_signs as rules
 from vstack_proto.patterns import devils_advocate_texts as texts
-from vstack_proto.patterns import signs, tested
+from vstack_proto.patterns import shapes, signs, tested
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
     Share,
+    asks,
 )
 from vstack_proto.patterns.devils_advocate_texts import PHASES, Kind, Phase, Profile
 
@@ -53,18 +51,11 @@ answered (met_step, met_quote: where);
 gives as a fact."""
 
 
-class SeparationIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SeparationIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of who judges what."""
 
     target_phase: Phase
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,15 +204,15 @@ def acts(case: Case[Any], answers: Answers) -> bool:
     return any(step.type in ("plan", *rules.DOES) for step in case.trace.steps)
 
 
-READ = Pass("phases", PhasesAnswer, lambda case, answers: TASK)
+READ = Pass("phases", PhasesAnswer, asks(TASK))
 CHANGES = Pass("interventions", RemedyAnswer, ask_changes, is_conflated)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("phases", QuickAnswer, lambda case, answers: f"{TASK}\n\n{ASK_CHANGES}"),),
+    "quick": (Pass("phases", QuickAnswer, asks(f"{TASK}\n\n{ASK_CHANGES}")),),
     "standard": (READ, CHANGES),
     "forensic": (
         READ,
-        Pass("audit", AuditAnswer, lambda case, answers: ASK_AUDIT),
-        Pass("premortem", PremortemAnswer, lambda case, answers: ASK_PREMORTEM, acts),
+        Pass("audit", AuditAnswer, asks(ASK_AUDIT)),
+        Pass("premortem", PremortemAnswer, asks(ASK_PREMORTEM), acts),
         CHANGES,
     ),
 }

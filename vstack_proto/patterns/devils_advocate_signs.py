@@ -9,14 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Share,
     Signal,
 )
 from vstack_proto.patterns.devils_advocate_texts import PHASES, Phase
 from vstack_proto.patterns.signs import words
-from vstack_proto.trace import utc
 
 ALTERNATIVE = words(
     r"alternatives?|alternatively|options?|instead|either|or we could|another way|rather than"
@@ -83,7 +82,7 @@ NAMED: dict[str, StepType] = {
 }  # fmt: skip
 
 
-class RoleStep(msgspec.Struct, frozen=True):
+class RoleStep(shapes.Dated, frozen=True):
     """One step and who took it."""
 
     type: StepType
@@ -92,10 +91,6 @@ class RoleStep(msgspec.Struct, frozen=True):
     confidence: Share | None = None
     timestamp: dt.datetime | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 DOES = ("execute", "tool_call")

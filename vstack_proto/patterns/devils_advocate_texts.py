@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 
 Phase = Literal["plan", "execute", "self_evaluate", "external_critique"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -37,18 +36,13 @@ whatever its name.
 Evidence is the step that judges, objects, ignores the objection, or acts without one."""
 
 
-class SeparationPlaybook(msgspec.Struct, frozen=True):
+class SeparationPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one phase."""
 
     phase: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(SeparationPlaybook, (
     ("external_critique", "missing_critic_phase", "Add a critic that did not do the work", (
         "Add an agent with its own prompt and without the worker's reasoning; it sees task, plan and result only.",
         "Give it one duty: name the strongest reason why this is wrong, with the place where it shows.",
@@ -98,8 +92,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
     ("external_critique", "well_separated_baseline", "Keep this run as the baseline", (
         "Store score, approval rate and objections of this run, and compare after each change of prompts or graph.",
     ), "1h", "Schwenk 1990"),
-)  # fmt: skip
-PLAYBOOKS: tuple[SeparationPlaybook, ...] = tuple(SeparationPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("external_critique", "add_critic_agent"): "missing_critic_phase",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
 from vstack_proto.patterns import feedback_triggers_passes as passes
 from vstack_proto.patterns import feedback_triggers_signs as rules
 from vstack_proto.patterns import feedback_triggers_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
@@ -20,7 +19,6 @@ from vstack_proto.patterns.common import (
     Count,
     Detection,
     Evidence,
-    Fault,
     Pattern,
     Reading,
     Severity,
@@ -30,10 +28,12 @@ from vstack_proto.patterns.common import (
     Step,
     attach_playbooks,
     banded,
+    facts,
+    not_empty,
 )
 from vstack_proto.patterns.feedback_triggers_passes import PASSES, TRIGGERS, FeedbackIntervention
 from vstack_proto.patterns.feedback_triggers_texts import LABEL_OF, FeedbackPlaybook, Trigger
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source("Stone, D.; Heen, S.", "2014", "Thanks for the Feedback"),
@@ -53,21 +53,16 @@ REJECTING: dict[str, Profile] = {
     "identity": "identity_triggered_collapse",
 }  # fmt: skip
 Speaker = Literal["user", "agent", "system"]
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class FeedbackMessage(msgspec.Struct, frozen=True):
+class FeedbackMessage(shapes.Dated, frozen=True):
     """One message; ``metadata`` may name its speaker as ``agent``."""
 
     source: Speaker
     content: str
     is_feedback: bool = False
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class FeedbackInteractionTrace(msgspec.Struct, frozen=True):
@@ -158,11 +153,8 @@ def from_trace(canonical: CanonicalTrace) -> FeedbackInteractionTrace:
 
 def read(trace: FeedbackInteractionTrace) -> Reading:
     """The task and how it ended, then the messages, each as feedback, a reply to it, or what its source is."""
-    facts = [("task", trace.task), ("outcome", trace.outcome)]
-    facts.append(("feedback incorporated", "yes" if trace.feedback_incorporated else "no"))
-    named = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts += [(name, value) for name, value in named if value]
-    return Reading(tuple(facts), tuple(_steps(trace)))
+    known = facts(trace, "task", "outcome", "feedback_incorporated", "agent_id", "model_name", "framework")
+    return Reading(tuple(known), tuple(_steps(trace)))
 
 
 def _steps(trace: FeedbackInteractionTrace) -> Iterator[Step]:
@@ -187,12 +179,6 @@ def _steps(trace: FeedbackInteractionTrace) -> Iterator[Step]:
             kind = "reply" if giver is not None and who != giver else "agent"
         worked = worked or message.source == "agent"
         yield Step(who, kind, message.content)
-
-
-def preconditions(trace: FeedbackInteractionTrace) -> Iterable[Fault]:
-    """Somebody said something."""
-    if not trace.messages:
-        yield Fault("/messages", "must not be empty")
 
 
 def signals(trace: FeedbackInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -263,7 +249,6 @@ def _detection(
         hinting, showing = ({name for name in TRIGGERS if scores[name] >= least} for least in (0.1, signs.SHOWS))
         computed = talk.advised(FeedbackIntervention, case.signals, texts.ADVICE, showing)
         interventions = talk.proposed(answers, "triggers", texts.COMPOSITION, profile, hinting) or computed
-    pairs = [(one.target_trigger, one.intervention_type) for one in interventions]
     payload = {"trigger_scores": scores, "dominant_trigger": dominant}
     ranked = [proof for own in sorted(told.values(), key=lambda own: -own.score) for proof in own.proofs]
     left = [one for one in points if one[0] not in passes.MET]
@@ -283,7 +268,7 @@ def _detection(
         banded(max(scores.values()), signs.BANDS),
         profile,
         **(audits_of(events, points) if case.mode == "forensic" else {}),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once(ranked),
         confidence=confidence,
@@ -333,4 +318,4 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=FeedbackInteractionTrace, detection=FeedbackTriggerDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
     playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION, non_blank=("outcome", "task"),
-    preconditions=preconditions)  # fmt: skip
+    preconditions=not_empty("messages"))  # fmt: skip

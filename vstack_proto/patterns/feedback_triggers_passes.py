@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-import msgspec
-
-from vstack_proto.patterns import signs, talk, tested
+from vstack_proto.patterns import shapes, signs, talk, tested
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
-    Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
-    Share,
+    asks,
 )
 from vstack_proto.patterns.feedback_triggers_texts import Kind, Trigger
 
@@ -55,13 +49,10 @@ Stone and Heen: taking feedback in is not obeying it. A point refused for a reas
 words, and a point granted with warm ones and left is lost. List each point once."""
 
 
-class TriggerFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TriggerFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """What one trigger shows."""
 
     trigger: Trigger
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 EventKind = Literal["deflection", "repetition", "justification", "concession", "attack", "engagement"]
@@ -69,18 +60,11 @@ EventKind = Literal["deflection", "repetition", "justification", "concession", "
 TRIGGERS: tuple[Trigger, ...] = ("truth", "relationship", "identity")
 
 
-class FeedbackIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FeedbackIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change that lets feedback in; what a model proposes has the same shape."""
 
     target_trigger: Trigger
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class TriggersAnswer(Answer, frozen=True):
@@ -156,16 +140,16 @@ def triggered(case: Case[Any], answers: Answers) -> bool:
 def ask_interventions(case: Case[Any], answers: Answers) -> str:
     """The task, with the triggers as scored."""
     scores = as_told(case, answers)
-    told = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
+    told = signs.scored(scores)
     return ASK_SCORED.format(scores=told, dominant=signs.leading(scores)) + ASK_INTERVENTIONS
 
 
-SCORING = Pass("triggers", TriggersAnswer, lambda case, answers: ASK_TRIGGERS)
+SCORING = Pass("triggers", TriggersAnswer, asks(ASK_TRIGGERS))
 CHANGING = Pass("interventions", InterventionsAnswer, ask_interventions, triggered)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: ASK_AUDIT)
-FOLLOWING = Pass("points", PointsAnswer, lambda case, answers: ASK_POINTS, given)
+COUNTING = Pass("events", EventsAnswer, asks(ASK_AUDIT))
+FOLLOWING = Pass("points", PointsAnswer, asks(ASK_POINTS), given)
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("triggers", QuickAnswer, lambda case, answers: f"{ASK_TRIGGERS}\n\n{ASK_INTERVENTIONS}"),),
+    "quick": (Pass("triggers", QuickAnswer, asks(f"{ASK_TRIGGERS}\n\n{ASK_INTERVENTIONS}")),),
     "standard": (SCORING, CHANGING),
     "forensic": (SCORING, COUNTING, FOLLOWING, CHANGING),
 }

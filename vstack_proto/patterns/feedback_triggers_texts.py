@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 from vstack_proto.patterns.talk import Advice
 
 Trigger = Literal["truth", "relationship", "identity"]
@@ -80,68 +79,63 @@ ADVICE = {
 LABEL_OF: dict[str, str] = {mode: advice.label for mode, advice in ADVICE.items()}
 
 
-class FeedbackPlaybook(msgspec.Struct, frozen=True):
+class FeedbackPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one trigger."""
 
     trigger: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    FeedbackPlaybook("truth", "defensive_argument", "Understand before you judge", (
+PLAYBOOKS = shapes.playbooks(FeedbackPlaybook, (
+    ("truth", "defensive_argument", "Understand before you judge", (
         "Begin each reply to feedback with the point in the giver's words and the data it rests on; ask if that is it.",
         "Only then compare with your own data, and say where the two differ.",
     ), "1d", STONE),
-    FeedbackPlaybook("truth", "restate_original", "A reply must move", (
+    ("truth", "restate_original", "A reply must move", (
         "Compare each reply with the answer it defends; send it back where nothing is new.",
         "Require one of three: a change, a fact that speaks against it, or a question that would decide.",
     ), "1d", STONE),
-    FeedbackPlaybook("truth", "rule_citation", "The case before the rule", (
+    ("truth", "rule_citation", "The case before the rule", (
         "Ask for the input or reader that shows the problem, and reproduce it.",
         "If the rule and the case disagree, report both to whoever owns the rule.",
     ), "1d", STONE),
-    FeedbackPlaybook("relationship", "source_dismissal", "Hear the point without its sender", (
+    ("relationship", "source_dismissal", "Hear the point without its sender", (
         "Pass feedback on as claim and data, with the sender's name and standing removed.",
         "Let the agent answer the claim; restore the name afterwards and compare with how it answered the sender.",
         "Track by sender how often points are taken; equal points must have equal chances.",
     ), "1d", STONE),
-    FeedbackPlaybook("relationship", "tone_redirect", "Two subjects, two messages", (
+    ("relationship", "tone_redirect", "Two subjects, two messages", (
         "When tone is mentioned in a reply, split it: the point is answered now, the manner in a second message.",
         "Close the second only after the first has a decision.",
     ), "1d", STONE),
-    FeedbackPlaybook("relationship", "low_trust_default", "Build the record that trust needs", (
+    ("relationship", "low_trust_default", "Build the record that trust needs", (
         "Log each point of a giver with what became of it when it was checked.",
         "Show that record beside new feedback, so that trust rests on what was right and not on a first impression.",
     ), "1w", MCALLISTER),
-    FeedbackPlaybook("identity", "defensive_self_statement", "A growing self-image", (
+    ("identity", "defensive_self_statement", "A growing self-image", (
         "Remove fixed traits from the system prompt, and write in that mistakes are found by others and mended.",
         "Replay ten critical messages before and after, and count replies that speak of the agent itself.",
     ), "1d", STONE),
-    FeedbackPlaybook("identity", "apology_spiral", "Own it once, then mend it", (
+    ("identity", "apology_spiral", "Own it once, then mend it", (
         "Limit a reply to one sentence of apology, followed by the change and its check.",
         "Flag replies with more apology than change, and rewrite them before they are sent.",
     ), "1d", EDMONDSON),
-    FeedbackPlaybook("identity", "over_agreement_collapse", "Agree in parts", (
+    ("identity", "over_agreement_collapse", "Agree in parts", (
         "List what the feedback shows to be wrong and what it leaves standing; change only the first.",
         "Test with feedback that is half wrong: the right half of the answer must survive.",
     ), "1d", STONE),
-    FeedbackPlaybook("truth", "performative_acknowledgement", "Thanks are no change", (
+    ("truth", "performative_acknowledgement", "Thanks are no change", (
         "Diff the version before and after each point; a point without a difference stays open, whatever was replied.",
         "Report weekly: points given, points acknowledged, points that changed something.",
     ), "1w", STONE),
-    FeedbackPlaybook("relationship", "repeated_rejection", "Break the stalemate", (
+    ("relationship", "repeated_rejection", "Break the stalemate", (
         "Collect the refused points of this giver with the reasons given.",
         "Let a third party decide each on its data, without the exchange around it.",
         "Where half or more hold, change who reviews first, and talk about the working relation.",
     ), "1w", EDMONDSON),
-    FeedbackPlaybook("truth", "absorbing_baseline", "Keep the run as a baseline", (
+    ("truth", "absorbing_baseline", "Keep the run as a baseline", (
         "Store this detection as the agent's baseline, and compare trigger scores after every change of prompt.",
     ), "1h", STONE),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("truth", "acknowledge_first"): "defensive_argument", ("truth", "concede_then_clarify"): "restate_original",

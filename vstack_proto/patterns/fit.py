@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Case, Evidence, Risk, attach_playbooks
+from vstack_proto.patterns.common import Case, Evidence, Risk, paired_playbooks
 from vstack_proto.patterns.signs import Chosen, Judged, impact, listed
 from vstack_proto.patterns.talk import Advice
 
@@ -115,7 +115,7 @@ def advised(
     """What the gaps call for, the widest first.
 
     Args:
-        make: The intervention's Struct, a ``talk.Change`` that takes target, type and direction first.
+        make: The intervention's Struct; its third field is the direction.
         fits: By label.
         advice: By label and direction (``increase`` where there is too little).
         proofs: By label; their steps are named.
@@ -129,19 +129,7 @@ def advised(
             continue
         steps = {number for proof in proofs.get(label, ()) for number in proof.steps}
         where = f" See {listed(steps)}." if steps else ""
-        chosen.append(
-            make(
-                label,
-                own.kind,
-                direction,
-                description=own.description,
-                suggested_implementation=own.implementation,
-                estimated_impact=impact(fit.gap),
-                rationale=f"{own.why}{where}",
-                effort_estimate=own.effort,
-                risk=own.risk,
-            )
-        )
+        chosen.append(own.change(make, impact(fit.gap), where, direction))
     return tuple(chosen[:MAX_ADVICE])
 
 
@@ -151,4 +139,4 @@ def playbooks_for(
     """The playbooks that interventions bring along, by target, type and direction: their first three fields."""
     paired = {(label, f"{kind} {direction}"): mode for (label, kind, direction), mode in attach.items()}
     keys = (msgspec.structs.astuple(one)[:3] for one in interventions)
-    return attach_playbooks(playbooks, paired, [(label, f"{kind} {direction}") for label, kind, direction in keys])
+    return paired_playbooks(playbooks, paired, [(label, f"{kind} {direction}") for label, kind, direction in keys])

@@ -119,16 +119,14 @@ def from_trace(canonical: CanonicalTrace) -> ConversationTrace:
 
 def read(trace: ConversationTrace) -> common.Reading:
     """The task and how it ended, the turns with their speakers, then what an observer noted."""
-    labelled = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    facts += [(name, value) for name, value in labelled if value]
+    known = common.facts(trace, "task", "outcome", "success", "agent_id", "model_name", "framework")
     told = trace.metadata.get("speakers")
     if not isinstance(told, list) or len(told) != len(trace.turns):
         told = [turn.speaker for turn in trace.turns]
     named = [(str(name), turn) for name, turn in zip(told, trace.turns, strict=True)]
     turns = (common.Step(name, "tool" if name.endswith(" (tool)") else turn.speaker, turn.text) for name, turn in named)
     noted = (common.Step("observer", "observed", note) for note in trace.observed_response_pattern)
-    return common.Reading(tuple(facts), (*turns, *noted))
+    return common.Reading(tuple(known), (*turns, *noted))
 
 
 def signals(trace: ConversationTrace, reading: common.Reading) -> tuple[Signal, ...]:
@@ -318,7 +316,7 @@ def _detection(
         common.banded(scores["cortisol"], signs.BANDS),
         profile,
         **(audits_of(case, marks) if case.mode == "forensic" else {}),
-        attached_playbooks=common.attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=common.paired_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, dict(scores)),
         evidence=signs.each_once((*proofs, *reactions)),
         confidence=confidence,

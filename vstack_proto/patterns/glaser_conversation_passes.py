@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from vstack_proto.patterns import common, talk, tested
-from vstack_proto.patterns.common import Answer, Answers, Case, Evidence, Mode, Pass, Share
+from vstack_proto.patterns.common import Answer, Answers, Case, Evidence, Mode, Pass, Share, asks
 from vstack_proto.patterns.glaser_conversation_texts import Kind, Level, State
 
 ASK_STATES = """\
@@ -146,9 +146,9 @@ def as_told(case: Case[Any], answers: Answers) -> dict[str, float]:
     return tested.borne(talk.highest(findings(answers), STATES), effects, SHOWN_BY)
 
 
-SCORING = Pass("states", StatesAnswer, lambda case, answers: ASK_STATES)
-COUNTING = Pass("events", EventsAnswer, lambda case, answers: ASK_EVENTS)
-LISTENING = Pass("effects", EffectsAnswer, lambda case, answers: ASK_EFFECTS, answered)
+SCORING = Pass("states", StatesAnswer, asks(ASK_STATES))
+COUNTING = Pass("events", EventsAnswer, asks(ASK_EVENTS))
+LISTENING = Pass("effects", EffectsAnswer, asks(ASK_EFFECTS), answered)
 CHANGING = Pass(
     "interventions",
     InterventionsAnswer,
@@ -156,7 +156,7 @@ CHANGING = Pass(
     lambda case, answers: dominant_of(as_told(case, answers)) != "oxytocin",
 )
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("states", QuickAnswer, lambda case, answers: f"{ASK_STATES}\n\n{ASK_INTERVENTIONS}"),),
+    "quick": (Pass("states", QuickAnswer, asks(f"{ASK_STATES}\n\n{ASK_INTERVENTIONS}")),),
     "standard": (SCORING, CHANGING),
     "forensic": (SCORING, COUNTING, LISTENING, CHANGING),
 }

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Composition, Count, Effort, Risk
 
 State = Literal["cortisol", "neutral", "oxytocin"]
@@ -81,68 +82,63 @@ PHRASES = {
 }  # fmt: skip
 
 
-class SteeringPlaybook(msgspec.Struct, frozen=True):
+class SteeringPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one state."""
 
     state: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    SteeringPlaybook("cortisol", "telling_without_asking", "Answer, then suggest", (
+PLAYBOOKS = shapes.playbooks(SteeringPlaybook, (
+    ("cortisol", "telling_without_asking", "Answer, then suggest", (
         "Write into the instruction: a question is answered before anything is asked of the other.",
         "Turn each command into a suggestion with its reason and a question that is meant.",
     ), "1h", GLASER),
-    SteeringPlaybook("cortisol", "loaded_language", "Facts without verdicts", (
+    ("cortisol", "loaded_language", "Facts without verdicts", (
         "List the loaded words of past turns, and write the plain fact beside each.",
         "Put the list into the instruction, and scan drafts for it before they are sent.",
     ), "1h", GLASER),
-    SteeringPlaybook("cortisol", "public_correction", "Correct so that it lands", (
+    ("cortisol", "public_correction", "Correct so that it lands", (
         "Have a correction say what was read, what the agent reads instead, and where that stands.",
         "Where others listen, ask first whether the point should be taken up here or apart.",
     ), "1d", STONE),
-    SteeringPlaybook("cortisol", "agency_stripped", "Two ways that fit", (
+    ("cortisol", "agency_stripped", "Two ways that fit", (
         "Offer at least two ways where more than one would do, with what each costs.",
         "Say which part is fixed, by whom, and why; leave the rest to the other.",
     ), "1d", GLASER),
-    SteeringPlaybook("cortisol", "blame_assignment", "From who to how", (
+    ("cortisol", "blame_assignment", "From who to how", (
         "Replace 'your fault' and 'why did you' by a question about what was seen and known then.",
         "Name the agent's own share first.",
         "Track how often a turn after a failure names a person; it should go to none.",
     ), "1d", STONE),
-    SteeringPlaybook("cortisol", "defensive_refusal", "Come back after a sharp turn", (
+    ("cortisol", "defensive_refusal", "Come back after a sharp turn", (
         "Detect refusals and defence in drafts, and let the agent write again what it can do instead.",
         "Give it one sentence of repair to open with: what went wrong, and what happens now.",
     ), "1d", STONE),
-    SteeringPlaybook("oxytocin", "missing_open_questions", "One open question a turn", (
+    ("oxytocin", "missing_open_questions", "One open question a turn", (
         "Ask for one question in each reply whose answer the agent does not know and would use.",
         "Count how many of them are taken up in the agent's next turn.",
     ), "1d", GLASER),
-    SteeringPlaybook("oxytocin", "advocate_only_no_inquire", "Inquire before you advocate", (
+    ("oxytocin", "advocate_only_no_inquire", "Inquire before you advocate", (
         "Open each reply that argues with what was understood of the other's view.",
         "Close it with a question that could change the agent's mind.",
     ), "1d", GLASER),
-    SteeringPlaybook("oxytocin", "no_co_creation", "Build on what the other brings", (
+    ("oxytocin", "no_co_creation", "Build on what the other brings", (
         "Have the instruction ask for a result that holds at least one idea of the other.",
         "Compare results of both kinds of instruction over a month: what was used, and who came back.",
     ), "1w", GLASER),
-    SteeringPlaybook("neutral", "level_i_stuck", "Rise a level when the matter asks for it", (
+    ("neutral", "level_i_stuck", "Rise a level when the matter asks for it", (
         "Mark tasks that need agreement or a new idea, and give them a prompt that asks and explores.",
         "In these, count turns that only inform; above four in five, add an open question.",
     ), "1d", LIEBERMAN),
-    SteeringPlaybook("oxytocin", "trust_building_baseline", "Keep the run as a baseline", (
+    ("oxytocin", "trust_building_baseline", "Keep the run as a baseline", (
         "Store this detection as the agent's baseline, and compare the three scores after every change of prompt.",
     ), "1h", GLASER),
-    SteeringPlaybook("cortisol", "cascade_unrecovered", "Stop the cascade", (
+    ("cortisol", "cascade_unrecovered", "Stop the cascade", (
         "Hand over to a person after two sharp turns in a row without one that repairs.",
         "Let that person name what happened and ask what matters now.",
         "Read the last turns before each hand-over once a week, and change the instruction that led there.",
     ), "1w", GLASER),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("cortisol", "replace_telling_with_asking"): "telling_without_asking",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, cast
 
@@ -11,7 +10,7 @@ import msgspec
 from vstack_proto.patterns import goleman_ei_abilities as abilities
 from vstack_proto.patterns import goleman_ei_signs as rules
 from vstack_proto.patterns import goleman_ei_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -35,7 +34,6 @@ from vstack_proto.trace import CanonicalTrace
 InteractionClass = Literal[
     "customer_support", "coaching", "advisor", "creative_collaborator", "code_review", "incident_response",
     "general_purpose"]  # fmt: skip
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class EITurn(msgspec.Struct, frozen=True):
@@ -87,7 +85,7 @@ class EIBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same agent."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_weakest_domain: str | None = None
     baseline_profile_pattern: str | None = None
     domain_score_deltas: dict[str, float] = {}
@@ -246,7 +244,7 @@ def _detection(
     trace, forensic = case.trace, case.mode == "forensic"
     scores = {domain: row.score for domain, row in rows.items()}
     overall, profile, weakest = rules.overall_of(scores), rules.profile_of(scores), rules.weakest_of(scores)
-    targets = [(one.target_domain, one.intervention_type) for one in interventions]
+    kinds = [one.intervention_type for one in interventions]
     payload = {"overall_ei": overall, "weakest_domain": weakest, "profile_pattern": profile}
     labels = {"domain": weakest, "profile_pattern": profile}
     return EIDetection(
@@ -266,8 +264,8 @@ def _detection(
         cascade_analysis=rules.cascade_of({one.branch: one.score for one in overlay}, scores) if forensic else None,
         mayer_salovey_overlay=tuple(overlay) if forensic else (),
         emotional_covariation=trace.emotional_covariation,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, targets),
-        composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, (kind for _, kind in targets)),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
+        composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=evidence,
         confidence=confidence,
     )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vstack_proto.patterns import goleman_ei_signs as rules
-from vstack_proto.patterns import signs
-from vstack_proto.patterns.common import Answer, Answers, Case, Evidence, Share
+from vstack_proto.patterns import shapes, signs
+from vstack_proto.patterns.common import Answer, Answers, Case, Evidence
 from vstack_proto.patterns.goleman_ei_texts import Branch, Competency, Domain
 
 BRANCHES_TASK = """\
@@ -38,13 +38,10 @@ read the person's state.
 """ + "".join(f"{domain}: {', '.join(own)}.\n" for domain, own in COMPETENCIES.items())
 
 
-class BranchFinding(Answer, frozen=True):
+class BranchFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """What a model holds of one ability."""
 
     branch: Branch
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class BranchesAnswer(Answer, frozen=True):
@@ -53,13 +50,10 @@ class BranchesAnswer(Answer, frozen=True):
     branches: tuple[BranchFinding, ...]
 
 
-class CompetencyFinding(Answer, frozen=True):
+class CompetencyFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """What a model holds of one competency."""
 
     competency: Competency
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class CompetenciesAnswer(Answer, frozen=True):

@@ -344,4 +344,4 @@ def remedies(found: Iterable[Signal], scores: Scores) -> tuple[EIIntervention, .
 
 def told(scores: Scores) -> str:
     """Scores for an instruction."""
-    return ", ".join(f"{domain} {score:.2f}" for domain, score in scores.items())
+    return signs.scored(scores)

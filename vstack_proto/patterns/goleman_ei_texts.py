@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from vstack_proto.patterns import talk
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share, Source
 
 Domain = Literal["self_awareness", "self_management", "social_awareness", "relationship_management"]
@@ -88,18 +86,13 @@ when. compose_pattern only with one of: {neighbours}.
 """
 
 
-class EIPlaybook(msgspec.Struct, frozen=True):
+class EIPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of a domain."""
 
     domain: Domain
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-class EIIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class EIIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change, aimed at a domain."""
 
     target_domain: Domain
@@ -218,7 +211,9 @@ ADVICE = {
 
 
 def _book(domain: Domain, mode: str, title: str, effort: Effort, cited: str, *steps: str) -> EIPlaybook:
-    return EIPlaybook(domain, mode, title, steps, effort, cited)
+    return EIPlaybook(
+        domain, failure_mode=mode, title=title, steps=steps, expected_effort=effort, anchor_citation=cited
+    )
 
 
 PLAYBOOKS = (

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from vstack_proto.patterns import grant_strengths_signs as rules
 from vstack_proto.patterns import grant_strengths_texts as texts
-from vstack_proto.patterns import observed, signs, talk
+from vstack_proto.patterns import observed, shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
     Count,
     Detection,
     Evidence,
-    Fault,
     Pass,
     Pattern,
     Reading,
@@ -26,8 +25,10 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
+    asks,
     attach_playbooks,
     banded,
+    not_empty,
 )
 from vstack_proto.patterns.grant_strengths_signs import (
     STRENGTHS,
@@ -43,7 +44,7 @@ from vstack_proto.patterns.grant_strengths_signs import (
 )
 from vstack_proto.patterns.grant_strengths_texts import COMPLEMENT, STRENGTH_OF, Strength, StrengthIntervention
 from vstack_proto.patterns.signs import Gravity
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source("Grant, A. M.; Schwartz, B.", "2011", "Too Much of a Good Thing"),
@@ -60,20 +61,15 @@ SOURCES = (
 
 StepType = Literal["input", "thought", "tool_call", "observation", "decision", "output", "refusal"]
 TaskClass = Literal["high_stakes", "tool_use", "customer_facing", "creative", "code_review", "research", "general"]
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class BehaviorStep(msgspec.Struct, frozen=True):
+class BehaviorStep(shapes.Dated, frozen=True):
     """One step; ``metadata`` may name its ``agent``."""
 
     type: StepType
     content: str
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class AgentBehaviorTrace(msgspec.Struct, frozen=True):
@@ -182,12 +178,6 @@ def from_trace(canonical: CanonicalTrace) -> AgentBehaviorTrace:
     )
 
 
-def preconditions(trace: AgentBehaviorTrace) -> Iterable[Fault]:
-    """Something was done."""
-    if not trace.steps:
-        yield Fault("/steps", "must not be empty")
-
-
 def read(trace: AgentBehaviorTrace) -> Reading:
     """Facts, then the steps, each with its type."""
     facts = [*observed.facts(trace), ("harm visible", "yes" if trace.harm_visible else "not reported")]
@@ -243,9 +233,9 @@ def ask_changes(case: Case[Any], answers: Answers) -> str:
     return texts.ASK_REMEDY.format(found=found, harm=_harm(apart, answers)[0]) + texts.ASK_CHANGES
 
 
-SCORING = Pass("strengths", texts.StrengthsAnswer, lambda case, answers: texts.ASK_STRENGTHS)
-PAIRS = Pass("pairs", texts.PairsAnswer, lambda case, answers: texts.PAIRS_TASK)
-HARM = Pass("harm", texts.HarmAnswer, lambda case, answers: texts.ASK_HARM, harmed)
+SCORING = Pass("strengths", texts.StrengthsAnswer, asks(texts.ASK_STRENGTHS))
+PAIRS = Pass("pairs", texts.PairsAnswer, asks(texts.PAIRS_TASK))
+HARM = Pass("harm", texts.HarmAnswer, asks(texts.ASK_HARM), harmed)
 CHANGES = Pass("interventions", texts.ChangesAnswer, ask_changes, goes_too_far)
 
 
@@ -270,7 +260,7 @@ def conclude(case: Case[AgentBehaviorTrace], answers: Answers) -> StrengthOverus
     if "strengths" in answers:
         sure = round(min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values())), 2)
     interventions = _interventions(case, answers, scores, harm, profile)
-    chosen = [(one.target_strength, one.intervention_type) for one in interventions]
+    kinds = [one.intervention_type for one in interventions]
     labels, payload = {"profile_pattern": profile, "dominant": dominant}, {"strength_scores": scores, "harm": harm}
     ranked = sorted(judged.values(), key=lambda one: -one.score)
     return StrengthOveruseDetection(
@@ -284,8 +274,8 @@ def conclude(case: Case[AgentBehaviorTrace], answers: Answers) -> StrengthOverus
         ),
         harm, quality_of(peak), interventions, trace.agent_id, trace.model_name, trace.success,
         severity_of(peak, harm), profile, pairs, _chain(case, answers, scores) if forensic and harm != "none" else (),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, chosen),
-        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, [kind for _, kind in chosen]),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
+        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *proofs]),
         confidence=sure,
     )  # fmt: skip
@@ -352,10 +342,10 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentBehaviorTrace, detection=StrengthOveruseDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("strengths", texts.QuickAnswer, lambda case, answers: texts.QUICK_TASK),),
+        "quick": (Pass("strengths", texts.QuickAnswer, asks(texts.QUICK_TASK)),),
         "standard": (SCORING, CHANGES),
         "forensic": (SCORING, PAIRS, HARM, CHANGES),
     },
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
-    non_blank=("outcome", "task"), preconditions=preconditions,
+    non_blank=("outcome", "task"), preconditions=not_empty("steps"),
 )  # fmt: skip

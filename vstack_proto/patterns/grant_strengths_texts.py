@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
+from vstack_proto.patterns import shapes, talk
 from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
 from vstack_proto.patterns.signs import Gravity, Rule
 from vstack_proto.patterns.talk import Advice, phrase
@@ -88,13 +88,10 @@ class StrengthIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     success_metric: str = ""
 
 
-class StrengthFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StrengthFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How far one strength is overused, or under-used, as was asked."""
 
     strength: Strength
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class StrengthsAnswer(Answer, frozen=True):
@@ -140,18 +137,13 @@ class HarmAnswer(Answer, frozen=True):
     links: tuple[HarmLink, ...]
 
 
-class StrengthPlaybook(msgspec.Struct, frozen=True):
+class StrengthPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one strength."""
 
     strength: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(StrengthPlaybook, (
     ("helpfulness", "destructive_action", "Put a gate before what cannot be undone", (
         "List the calls that delete, overwrite, send or pay.",
         "Let the scaffold stop each until a person, or a rule that a person wrote, confirms its exact arguments.",
@@ -220,8 +212,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Score anew; what it fed is gone, what is left comes next.",
         "Where three remain, go back to how the agent is rewarded.",
     ), "1w", "Casper et al. 2023"),
-)  # fmt: skip
-PLAYBOOKS: tuple[StrengthPlaybook, ...] = tuple(StrengthPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("helpfulness", "add_destructive_action_gate"): "destructive_action",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -326,15 +326,13 @@ def _protocol(
     risks: Sequence[str] = (),
     opened: Sequence[passes.Rehearsed] = (),
 ) -> DecisionProtocol:
-    trace, build = case.trace, cast("Any", DecisionIntervention)
+    trace = case.trace
     fit, profile = fit_of(trace, plan.model), profile_of(trace, plan)
     modes = weaknesses(trace, plan, bool(case.signals), {one.situation for one in opened})
-    own = [texts.ADVICE[mode] for mode in modes]
-    found = [build(o.label, o.kind, o.description, o.implementation, "medium", o.why, o.effort, o.risk) for o in own]
+    found = [texts.ADVICE[mode].change(DecisionIntervention, "medium") for mode in modes]
     interventions = signs.adopted((*found, *proposed), texts.COMPOSITION, profile)
     # A forced rule is not argued with by its own name: switching to what is in force changes nothing.
     interventions = tuple(one for one in interventions if one.intervention_type != f"switch_to_{plan.model}")
-    pairs = ((one.target_dimension, one.intervention_type) for one in interventions)
     payload = {"recommended_model": plan.model, "fit_score": fit}
     return DecisionProtocol(
         trace.title, plan.model, plan.rationale, plan.steps, plan.threshold, trace.decision_id, plan.quorum,
@@ -343,7 +341,7 @@ def _protocol(
         banded(1 - fit, signs.BANDS), profile, fit,
         **(audits_of(trace, plan, risks, opened) if case.mode == "forensic" else {}),
         interventions=interventions,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=evidence, confidence=confidence,
     )  # fmt: skip

@@ -7,12 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from vstack_proto.patterns import group_decision_texts as texts
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import (
     Answer,
-    Effort,
     Evidence,
-    Level,
-    Risk,
 )
 from vstack_proto.patterns.group_decision_texts import Model
 
@@ -49,18 +47,11 @@ class RiskFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: tuple[Evidence, ...]
 
 
-class DecisionIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DecisionIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change to the protocol; what a model proposes has the same shape."""
 
     target_dimension: texts.Dimension
     intervention_type: texts.Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class ProtocolAnswer(Answer, frozen=True):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Composition, Effort, Step
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition, Step
 from vstack_proto.patterns.signs import Rule, words
 from vstack_proto.patterns.talk import Advice
 
@@ -186,68 +187,63 @@ ADVICE = {
 }  # fmt: skip
 
 
-class DecisionPlaybook(msgspec.Struct, frozen=True):
+class DecisionPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one rule of decision."""
 
     model: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    DecisionPlaybook("consensus", "overused_low_stakes", "Spend agreement where it matters", (
+PLAYBOOKS = shapes.playbooks(DecisionPlaybook, (
+    ("consensus", "overused_low_stakes", "Spend agreement where it matters", (
         "Sort the last twenty decisions by stakes and reversibility; mark those decided by consensus.",
         "Move the cheap and reversible ones to majority or to one agent, and look at the outcomes after a month.",
     ), "1d", KANER),
-    DecisionPlaybook("majority", "buyin_undermined", "Bring the losers along", (
+    ("majority", "buyin_undermined", "Bring the losers along", (
         "List who has to carry the decision out, and how each voted.",
         "Ask each who lost what would let it support the result, and change the option where that is cheap.",
         "Decide again by consensus or fist_to_five, and record what was changed.",
     ), "1d", KANER),
-    DecisionPlaybook("concurring", "buyin_required", "From not objecting to supporting", (
+    ("concurring", "buyin_required", "From not objecting to supporting", (
         "Ask each agent for a score of 0 to 5 on the proposal instead of concur or object.",
         "Talk about every score below 3 before going on.",
     ), "1d", KANER),
-    DecisionPlaybook("fist_to_five", "underused", "Degrees instead of yes and no", (
+    ("fist_to_five", "underused", "Degrees instead of yes and no", (
         "Use the scale of 0 to 5 for the next three decisions that several agents carry out.",
         "Compare the scores with how well each was carried out, and keep the scale where low scores foretold trouble.",
     ), "1d", KANER),
-    DecisionPlaybook("unanimous", "blocked_indefinitely", "A way out of the veto", (
+    ("unanimous", "blocked_indefinitely", "A way out of the veto", (
         "Let each veto name what would lift it, and set a number of rounds.",
         "Name who decides after them: a smaller group, a person, or another rule.",
     ), "1d", KANER),
-    DecisionPlaybook("majority", "no_quorum", "Enough voices", (
+    ("majority", "no_quorum", "Enough voices", (
         "Set the number of agents below which a vote does not count, by who is affected.",
         "Refuse to count below it, and ask those missing by name.",
     ), "1h", CROWDS),
-    DecisionPlaybook("majority", "no_tie_breaker", "Before the tie", (
+    ("majority", "no_tie_breaker", "Before the tie", (
         "Write the tie-breaker into the protocol before options are known.",
         "Prefer the option easier to undo over the voice of one agent.",
     ), "1h", CROWDS),
-    DecisionPlaybook("consensus", "no_fallback", "When consensus does not come", (
+    ("consensus", "no_fallback", "When consensus does not come", (
         "Set three rounds, each with changed options and not with repeated arguments.",
         "Name the rule that decides afterwards, and who declares that the rounds are over.",
     ), "1d", KANER),
-    DecisionPlaybook("fist_to_five", "soft_block_ignored", "What a low score does", (
+    ("fist_to_five", "soft_block_ignored", "What a low score does", (
         "Write down that a 0 blocks and that a 1 or 2 must be heard before the count.",
         "Log low scores with their reasons, and read them when the decision is looked at again.",
     ), "1h", JANIS),
-    DecisionPlaybook("concurring", "high_stakes_irreversible", "Slow down where there is no way back", (
+    ("concurring", "high_stakes_irreversible", "Slow down where there is no way back", (
         "Let an agent that had no part in the proposal argue against it in writing.",
         "Ask for a yes with a reason from each; without all of them a person decides.",
     ), "1d", JANIS),
-    DecisionPlaybook("overall", "good_fit_baseline", "Keep the protocol", (
+    ("overall", "good_fit_baseline", "Keep the protocol", (
         "Store it as the baseline for decisions of this kind.",
     ), "1h", KANER),
-    DecisionPlaybook("overall", "ambiguous_protocol", "Make the request tell all", (
+    ("overall", "ambiguous_protocol", "Make the request tell all", (
         "Put the words of title and options beside stakes, reversibility, time, regulation and commitment, and "
         "correct.",
         "Rewrite options that hold or defer others, so that each can be chosen alone; then choose the rule again.",
     ), "1w", JANIS),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("model", "switch_to_majority"): "overused_low_stakes", ("model", "switch_to_consensus"): "buyin_undermined",

@@ -321,7 +321,6 @@ def conclude(case: Case[TeamSetupRequest], answers: Answers) -> WorkingAgreement
     interventions = talk.proposed(answers, "agreement", texts.COMPOSITION, told.profile_pattern)
     failing = audits.unmet(case, answers.get("rehearsal"))
     interventions = interventions or remedies(case, gaps_of(case, told, answer is not None), failing)
-    pairs = [(one.target_dimension, one.intervention_type) for one in interventions]
     added = case.ground(proof for one in (answer, roles) if one for proof in one.evidence)
     added = (*added, *(proof for _, proof in failing.values()))
     labels, payload = {"profile_pattern": told.profile_pattern}, {"completeness_score": told.completeness_score}
@@ -329,7 +328,7 @@ def conclude(case: Case[TeamSetupRequest], answers: Answers) -> WorkingAgreement
     return msgspec.structs.replace(
         told, role_fit_audits=audits.fits_of(trace.agents, roles) if forensic else (),
         dysfunction_prevention=audits.prevention_of(told, failing) if forensic else None, interventions=interventions,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload),
         evidence=signs.each_once([*case.evidence_of_signals(), *added]), confidence=round(min(0.9, sure), 2),
     )  # fmt: skip

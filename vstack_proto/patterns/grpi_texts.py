@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Evidence, Share
 
 Dimension = Literal["goals", "roles", "processes", "interactions"]
 Kind = Literal[
@@ -17,7 +16,6 @@ Kind = Literal[
     "compose_pattern",
 ]  # fmt: skip
 
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 FRAMEWORK = """\
 Beckhard: teams work on four things, and trouble in one usually comes from the one before it: Goals, Roles, Processes, \
@@ -116,7 +114,7 @@ class AgreementBaseline(msgspec.Struct, frozen=True):
     """How this agreement differs from an earlier one of the same team."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_profile_pattern: str | None = None
     completeness_delta: float = 0.0
     drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
@@ -171,7 +169,7 @@ class InteractionsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     psychological_safety_commitments: tuple[str, ...] = ()
 
 
-class GrpiIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class GrpiIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the agreement; what a model proposes has the same shape."""
 
     target_dimension: Dimension
@@ -272,21 +270,16 @@ SAFETY = (
 )
 
 
-class GrpiPlaybook(msgspec.Struct, frozen=True):
+class GrpiPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one dimension."""
 
     dimension: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
 BECKHARD = "Beckhard 1972, Optimizing Team-Building Effort"
 RUBIN = "Rubin, Plovnick & Fry 1977, Task-Oriented Team Development"
 HACKMAN = "Hackman 2002, Leading Teams"
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(GrpiPlaybook, (
     ("goals", "vague_primary_goal", "One goal that can be checked", (
         "Rewrite the goal as one sentence: what will be true, for whom, by when.",
         "Add two to four criteria with a number, a test or a named judge each.",
@@ -343,8 +336,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Find terms that it cannot carry out, such as a vote without a shared channel; change term or framework.",
         "Run one small task end to end and compare what happened with the agreement.",
     ), "1w", HACKMAN),
-)  # fmt: skip
-PLAYBOOKS: tuple[GrpiPlaybook, ...] = tuple(GrpiPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 # What each gap calls for, in the order of the dimensions.
 ADVICE: dict[str, tuple[Dimension, Kind, str]] = {

@@ -23,6 +23,7 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Source,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -239,8 +240,8 @@ def ask_changes(case: Case[Any], answers: Answers) -> str:
 
 
 PLACING = Pass("factors", texts.FactorsAnswer, ask_factors)
-FACETS = Pass("facets", texts.FacetsAnswer, lambda case, answers: texts.ASK_FACETS)
-EVENTS = Pass("events", texts.EventsAnswer, lambda case, answers: texts.ASK_EVENTS, had_events)
+FACETS = Pass("facets", texts.FacetsAnswer, asks(texts.ASK_FACETS))
+EVENTS = Pass("events", texts.EventsAnswer, asks(texts.ASK_EVENTS), had_events)
 CHANGES = Pass("interventions", texts.ChangesAnswer, ask_changes, fits_badly)
 
 
@@ -263,7 +264,7 @@ def conclude(case: Case[AgentPersonalityTrace], answers: Answers) -> HEXACODetec
         sure = round(min(0.9, sure + 0.1 + 0.02 * sum(len(one.proofs) for one in judged.values())), 2)
     weakest = weakest_of(fits)
     interventions = _interventions(case, answers, scores, fits, profile)
-    pairs = [(one.target_factor, one.intervention_type) for one in interventions]
+    kinds = [one.intervention_type for one in interventions]
     labels, payload = {"profile_pattern": profile, "weakest_factor": weakest}, {"factor_scores": scores}
     ranked = sorted(FACTORS, key=lambda factor: fits[factor])
     return HEXACODetection(
@@ -277,8 +278,8 @@ def conclude(case: Case[AgentPersonalityTrace], answers: Answers) -> HEXACODetec
         overall, risk, quality_of(overall), weakest, interventions,
         trace.agent_id, trace.model_name, trace.success, severity_of(overall, risk), profile, facets,
         _audit(case, answers) if forensic else (),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
-        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, [kind for _, kind in pairs]),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
+        composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once(proof for factor in ranked for proof in judged[factor].proofs),
         confidence=sure,
     )  # fmt: skip

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Level, Risk, Share
 from vstack_proto.patterns.talk import Advice
 
 Factor = Literal["honesty_humility", "emotionality", "extraversion", "agreeableness", "conscientiousness", "openness"]
@@ -82,13 +83,10 @@ class HEXACOIntervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     success_metric: str = ""
 
 
-class FactorFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FactorFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """Where the agent stands on one factor."""
 
     factor: Factor
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class FactorsAnswer(Answer, frozen=True):
@@ -109,13 +107,10 @@ class ChangesAnswer(Answer, frozen=True):
     interventions: tuple[HEXACOIntervention, ...]
 
 
-class FacetFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FacetFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """Where the agent stands on one facet."""
 
     facet: Facet
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class FacetsAnswer(Answer, frozen=True):
@@ -140,18 +135,13 @@ class EventsAnswer(Answer, frozen=True):
     events: tuple[EventFinding, ...]
 
 
-class HEXACOPlaybook(msgspec.Struct, frozen=True):
+class HEXACOPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one factor."""
 
     factor: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(HEXACOPlaybook, (
     ("honesty_humility", "manipulation_signal", "Make false claims impossible to send", (
         "List the claims of the run that its record does not bear out.",
         "Let the scaffold attach the output of the call to each 'ran', 'checked' and 'sent'.",
@@ -220,8 +210,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Let a person sign what the rule says a person signs.",
         "Audit ten runs a month against the list.",
     ), "1w", "Ashton and Lee 2007"),
-)  # fmt: skip
-PLAYBOOKS: tuple[HEXACOPlaybook, ...] = tuple(HEXACOPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("honesty_humility", "add_h_factor_guardrail"): "manipulation_signal",

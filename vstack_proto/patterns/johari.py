@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import johari_signs as rules
 from vstack_proto.patterns import johari_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -31,20 +30,15 @@ from vstack_proto.patterns.johari_texts import ATTACH, COMPOSITION, PLAYBOOKS, J
 from vstack_proto.trace import CanonicalTrace, TraceStep, utc
 
 Role = Literal["user", "agent", "system", "tool", "tool_result", "thought", "observation"]
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class JohariTurn(msgspec.Struct, frozen=True):
+class JohariTurn(shapes.Dated, frozen=True):
     """One thing said, thought, called or returned."""
 
     role: Role
     content: str
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class ToolReceipt(msgspec.Struct, frozen=True):
@@ -53,7 +47,7 @@ class ToolReceipt(msgspec.Struct, frozen=True):
     tool_name: str
     arguments_hash: str = ""
     result_hash: str = ""
-    signed_at: Moment | None = None
+    signed_at: shapes.Moment | None = None
     signer_id: str | None = None
     metadata: dict[str, Any] = {}
 
@@ -84,7 +78,7 @@ class JohariBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same agent."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_dominant_quadrant: str | None = None
     baseline_profile_pattern: str | None = None
     quadrant_weight_deltas: dict[str, float] = {}
@@ -229,7 +223,6 @@ def _detection(
 ) -> JohariDetection:  # fmt: skip
     trace, weights = case.trace, held.weights
     dominant, profile, aware = rules.dominant_of(weights), rules.profile_of(weights), rules.awareness_of(weights)
-    targets = [(one.target_quadrant, one.intervention_type) for one in interventions]
     labels = {"quadrant": dominant, "profile_pattern": profile}
     payload = {"quadrant_weights": dict(weights), "self_awareness_score": aware, "profile_pattern": profile}
     ceiling = trace.expected_introspection_ceiling
@@ -250,21 +243,23 @@ def _detection(
         feedback_opportunities=found[0],
         disclosure_opportunities=found[1],
         capability_probes=found[2],
-        attached_playbooks=playbooks_for(case, profile, targets),
+        attached_playbooks=playbooks_for(case, profile, interventions),
         subject_introspection_ceiling=ceiling,
         introspection_ceiling_exceeded=aware > ceiling + 0.3,
-        composition_handoff=COMPOSITION.handoff(labels, trace.framework, payload, (kind for _, kind in targets)),
+        composition_handoff=COMPOSITION.handoff(
+            labels, trace.framework, payload, (one.intervention_type for one in interventions)
+        ),
         evidence=evidence,
         confidence=confidence,
     )
 
 
 def playbooks_for(
-    case: Case[AgentSelfReportTrace], profile: rules.Profile, targets: list[tuple[texts.Target, texts.Kind]]
+    case: Case[AgentSelfReportTrace], profile: rules.Profile, interventions: tuple[JohariIntervention, ...]
 ) -> tuple[texts.JohariPlaybook, ...]:
     """Those of the interventions, and those of failure modes seen that no intervention leads to."""
-    known = attach_playbooks(PLAYBOOKS, ATTACH, targets)
-    modes = set(signs.by_label(case.signals)) if targets else set()
+    known = attach_playbooks(PLAYBOOKS, ATTACH, interventions)
+    modes = set(signs.by_label(case.signals)) if interventions else set()
     if profile == "balanced_growth" and case.trace.success:
         modes.add("healthy_baseline")
     return (*known, *(book for book in PLAYBOOKS if book.failure_mode in modes and book not in known))
@@ -353,19 +348,10 @@ def conclude(case: Case[AgentSelfReportTrace], answers: Answers) -> JohariDetect
 FIRST = Pass("quadrants", texts.QuadrantsAnswer, ask_quadrants)
 
 PATTERN = Pattern(
-    name="johari",
-    number=3,
-    friendly="Johari Window",
-    group="Module 1 / Individual",
+    name="johari", number=3, friendly="Johari Window", group="Module 1 / Individual",
     summary="Finds what an agent does not see of its own work and what it keeps back, by the record and its thoughts.",
-    framework=texts.FRAMEWORK,
-    sources=texts.SOURCES,
-    trace=AgentSelfReportTrace,
-    detection=JohariDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
+    framework=texts.FRAMEWORK, sources=texts.SOURCES, trace=AgentSelfReportTrace, detection=JohariDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
         "quick": (Pass("quadrants", texts.QuickAnswer, ask_quadrants),),
         "standard": (FIRST, Pass("interventions", texts.FixAnswer, ask_fix, is_closed)),
@@ -376,9 +362,6 @@ PATTERN = Pattern(
             Pass("interventions", texts.ProbingAnswer, ask_fix, is_closed),
         ),
     },
-    conclude=conclude,
-    playbooks=PLAYBOOKS,
-    attach=ATTACH,
-    composition=COMPOSITION,
+    conclude=conclude, playbooks=PLAYBOOKS, attach=ATTACH, composition=COMPOSITION,
     non_blank=("task", "self_report", "outcome"),
-)
+)  # fmt: skip

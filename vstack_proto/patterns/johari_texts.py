@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share, Source
 
 Quadrant = Literal["open", "blind", "hidden", "unknown"]
@@ -86,15 +85,10 @@ promise to be more self-aware is none. compose_pattern only with one of: {neighb
 PROBE_TASK = "Add up to two probes of what neither the agent nor its readers know yet, with what each would show.\n"
 
 
-class JohariPlaybook(msgspec.Struct, frozen=True):
+class JohariPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of a quadrant."""
 
     quadrant: Quadrant
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
 class JohariIntervention(Answer, frozen=True):
@@ -201,7 +195,9 @@ class ProbingAnswer(FixAnswer, frozen=True):
 
 
 def _book(quadrant: Quadrant, mode: str, title: str, effort: Effort, cited: str, *steps: str) -> JohariPlaybook:
-    return JohariPlaybook(quadrant, mode, title, steps, effort, cited)
+    return JohariPlaybook(
+        quadrant, failure_mode=mode, title=title, steps=steps, expected_effort=effort, anchor_citation=cited
+    )
 
 
 PLAYBOOKS = (

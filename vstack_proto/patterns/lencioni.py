@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import lencioni_signs as words
 from vstack_proto.patterns import lencioni_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     BaselineComparison,
@@ -32,9 +32,10 @@ from vstack_proto.patterns.common import (
     asks,
     attach_playbooks,
     banded,
+    facts,
 )  # fmt: skip
 from vstack_proto.patterns.lencioni_texts import Dysfunction, LencioniIntervention
-from vstack_proto.trace import CanonicalTrace, TraceStep, utc
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 SOURCES = (
     Source("Lencioni, P.", "2002", "The Five Dysfunctions of a Team"),
@@ -57,21 +58,17 @@ MessageType = Literal[
     "task", "response", "challenge", "agreement", "question", "vote", "decision", "observation", "tool_call",
     "tool_result",
 ]  # fmt: skip
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class TeamMessage(msgspec.Struct, frozen=True):
+class TeamMessage(shapes.Dated, frozen=True):
     """One message of the team, or a call that a member made and what came back."""
 
-    timestamp: Moment
+    timestamp: shapes.Moment
     from_agent: str
     content: str
     message_type: MessageType
     to_agent: str | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class MultiAgentTrace(msgspec.Struct, frozen=True):
@@ -184,10 +181,9 @@ def message_type(step: TraceStep) -> MessageType:
 
 def read(trace: MultiAgentTrace) -> Reading:
     """Facts of the team, then the messages."""
-    named = (("team", trace.team_id), ("framework", trace.framework))
-    facts = [("goal", trace.goal), ("agents", ", ".join(dict.fromkeys(trace.agents))), ("outcome", trace.outcome)]
-    facts += [("success", "yes" if trace.success else "no"), *((name, told) for name, told in named if told)]
-    return Reading(tuple(facts), tuple(Step(m.from_agent, m.message_type, m.content) for m in trace.messages))
+    known = facts(trace, "goal", "agents", "outcome", "success")
+    known += [(name, told) for name, told in (("team", trace.team_id), ("framework", trace.framework)) if told]
+    return Reading(tuple(known), tuple(Step(m.from_agent, m.message_type, m.content) for m in trace.messages))
 
 
 def preconditions(trace: MultiAgentTrace) -> Iterable[Fault]:
@@ -287,7 +283,6 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
     proofs = [proof for label in shown for proof in judged[label].proofs]
     links = _links(case, answers.get("cascade"), scores)
     interventions = _interventions(case, answers, scores, profile, {link.lower for link, _ in links})
-    pairs = [(one.target_dysfunction, one.intervention_type) for one in interventions]
     sure = signs.confidence(case.signals, len(trace.messages))
     if "pyramid" in answers:
         sure = min(0.9, sure + 0.1 + 0.02 * len(proofs))
@@ -307,7 +302,7 @@ def conclude(case: Case[MultiAgentTrace], answers: Answers) -> LencioniDiagnosis
         profile_pattern=profile,
         cascade_audit=_cascade(scores, [link for link, _ in links]) if forensic else None,
         psych_safety_audit=_safety(case, answers.get("audit")) if forensic else None,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*proofs, *(proof for _, own in links for proof in own), *signs.proofs(case, seen)]),
         confidence=round(sure, 2),

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count
 
 Dysfunction = Literal[
     "absence-of-trust", "fear-of-conflict", "lack-of-commitment", "avoidance-of-accountability",
@@ -65,18 +65,13 @@ and quotation of the cause and of the effect, which comes later or in the same s
 link, nor is what would have happened anyway; no link at all is a good answer."""
 
 
-class LencioniPlaybook(msgspec.Struct, frozen=True):
+class LencioniPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one dysfunction."""
 
     dysfunction: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(LencioniPlaybook, (
     ("absence-of-trust", "low_trust_signals", "Make it safe to show what is missing", (
         "Let every hand-over end with three lines: done, not done, not sure about.",
         "Have the lead open each run with a gap of its own and a request to be corrected.",
@@ -129,8 +124,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Stop adding tasks; rerun one small task with open hand-overs and asked-for objections until both hold.",
         "Then add owners and the team's result check, one level a week, and measure after each.",
     ), "1w", "Lencioni 2005, Overcoming the Five Dysfunctions of a Team"),
-)  # fmt: skip
-PLAYBOOKS: tuple[LencioniPlaybook, ...] = tuple(LencioniPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("absence-of-trust", "add_psych_safety_signal"): "low_trust_signals",
@@ -170,20 +164,17 @@ COMPOSITION = Composition(
 # --- Answers ----------------------------------------------------------------------------------------------------
 
 
-class LencioniIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class LencioniIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the team; what a model proposes has the same shape."""
 
     target_dysfunction: Dysfunction
     intervention_type: Kind
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Finding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly one dysfunction shows."""
 
     dysfunction: Dysfunction
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class PyramidAnswer(Answer, frozen=True):

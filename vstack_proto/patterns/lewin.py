@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from vstack_proto.patterns import lewin_signs as rules
 from vstack_proto.patterns import lewin_texts as texts
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -26,22 +25,16 @@ from vstack_proto.patterns.common import (
 )  # fmt: skip
 from vstack_proto.patterns.lewin_signs import ADVICE, LOCI, DominantLocus
 from vstack_proto.patterns.lewin_texts import LewinIntervention, Locus, Mechanism
-from vstack_proto.trace import CanonicalTrace, utc
-
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+from vstack_proto.trace import CanonicalTrace
 
 
-class LewinStep(msgspec.Struct, frozen=True):
+class LewinStep(shapes.Dated, frozen=True):
     """One thing that the agent met or did."""
 
     type: rules.StepType
     content: str
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class IndividualFactor(msgspec.Struct, frozen=True):
@@ -109,7 +102,7 @@ class LewinBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same agent."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_dominant_locus: str | None = None
     locus_score_deltas: dict[str, float] = {}
     drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
@@ -367,19 +360,10 @@ FIRST = Pass("loci", texts.LociAnswer, ask_loci)
 LAST = Pass("interventions", texts.FixAnswer, ask_fix, points_somewhere)
 
 PATTERN = Pattern(
-    name="lewin",
-    number=1,
-    friendly="Lewin Attribution",
-    group="Module 1 / Individual",
+    name="lewin", number=1, friendly="Lewin Attribution", group="Module 1 / Individual",
     summary="Finds whether a failure came from the agent, from its surroundings or from the two together.",
-    framework=texts.FRAMEWORK,
-    sources=texts.SOURCES,
-    trace=AgentFailureTrace,
-    detection=LewinDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
+    framework=texts.FRAMEWORK, sources=texts.SOURCES, trace=AgentFailureTrace, detection=LewinDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
         "quick": (Pass("loci", texts.QuickAnswer, ask_loci),),
         "standard": (FIRST, LAST),
@@ -390,9 +374,6 @@ PATTERN = Pattern(
             LAST,
         ),
     },
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach={},
-    composition=texts.COMPOSITION,
+    conclude=conclude, playbooks=texts.PLAYBOOKS, attach={}, composition=texts.COMPOSITION,
     non_blank=("task", "outcome"),
-)
+)  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from vstack_proto.patterns import mcallister_trust_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
@@ -17,7 +16,6 @@ from vstack_proto.patterns.common import (
     Case,
     Detection,
     Evidence,
-    Fault,
     Mode,
     Pass,
     Pattern,
@@ -30,9 +28,11 @@ from vstack_proto.patterns.common import (
     asks,
     attach_playbooks,
     banded,
+    facts,
+    not_empty,
 )
 from vstack_proto.patterns.mcallister_trust_texts import BUILDS, SPENDS, BalancePlaybook, Dimension, Kind
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source(
@@ -51,20 +51,15 @@ Profile = Literal[
     "balanced_high_trust", "cognitive_only", "warm_but_incompetent", "low_trust", "cognitive_partial",
     "affective_partial", "asymmetric_cognitive_strong", "indeterminate",
 ]  # fmt: skip
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class TrustTurn(msgspec.Struct, frozen=True):
+class TrustTurn(shapes.Dated, frozen=True):
     """One turn; ``metadata`` may name its speaker as ``agent``."""
 
     role: Literal["user", "agent", "system"]
     content: str
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class TrustConversationTrace(msgspec.Struct, frozen=True):
@@ -94,7 +89,7 @@ class DimensionScore(msgspec.Struct, frozen=True):
     confidence: Share = 0.5
 
 
-class BalanceIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class BalanceIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change that builds trust."""
 
     target_dimension: Dimension
@@ -145,19 +140,9 @@ def from_trace(canonical: CanonicalTrace) -> TrustConversationTrace:
 
 def read(trace: TrustConversationTrace) -> Reading:
     """The task and how it ended, then the turns, each with its role."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    named = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts += [(name, value) for name, value in named if value]
-    if trace.user_satisfaction is not None:
-        facts.append(("user satisfaction", f"{trace.user_satisfaction:g}"))
+    known = facts(trace, "task", "outcome", "success", "agent_id", "model_name", "framework", "user_satisfaction")
     steps = (Step(str(turn.metadata.get("agent") or turn.role), turn.role, turn.content) for turn in trace.turns)
-    return Reading(tuple(facts), tuple(steps))
-
-
-def preconditions(trace: TrustConversationTrace) -> Iterable[Fault]:
-    """Somebody said something."""
-    if not trace.turns:
-        yield Fault("/turns", "must not be empty")
+    return Reading(tuple(known), tuple(steps))
 
 
 def signals(trace: TrustConversationTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -293,7 +278,6 @@ def _detection(
     wanting = {name for name in DIMENSIONS if scores[name] <= talk.SOUND}
     interventions = talk.proposed(answers, "dimensions", texts.COMPOSITION, profile, wanting)
     interventions = interventions or talk.advised(BalanceIntervention, case.signals, texts.ADVICE, wanting)
-    pairs = [(one.target_dimension, one.intervention_type) for one in interventions]
     payload = {"dimension_scores": scores, "trust_quality": quality}
     ranked = sorted(told.values(), key=lambda own: own.score)
     return TrustBalanceDetection(
@@ -319,7 +303,7 @@ def _detection(
         banded(round(1 - min(cognitive, affective), 9), signs.BANDS),
         profile,
         **(texts.audits_of(counts) if case.mode == "forensic" else {}),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,
@@ -332,5 +316,5 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=TrustConversationTrace, detection=TrustBalanceDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
     playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION, non_blank=("outcome", "task"),
-    preconditions=preconditions,
+    preconditions=not_empty("turns"),
 )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.common import Case, Composition, Count, Effort, Evidence, Reading, Share, Signal, Step
+from vstack_proto.patterns import shapes, signs, talk
+from vstack_proto.patterns.common import Case, Composition, Count, Reading, Share, Signal, Step
 
 Dimension = Literal["cognitive", "affective"]
 Kind = Literal[
@@ -176,13 +176,10 @@ BUILDS: dict[str, str] = {
 SPENDS: dict[str, str] = {mode: advice.label for mode, advice in ADVICE.items()}
 
 
-class DimensionFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DimensionFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How far one kind of trust is built."""
 
     dimension: Dimension
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 CompetenceKind = Literal["correct_fact", "cited_source", "calibrated", "competence_lapse"]
@@ -190,69 +187,64 @@ CareKind = Literal["named_stake", "restated_emotion", "personalized", "care_laps
 LAPSES: frozenset[str] = frozenset({"competence_lapse", "care_lapse"})
 
 
-class BalancePlaybook(msgspec.Struct, frozen=True):
+class BalancePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one dimension."""
 
     dimension: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    BalancePlaybook("affective", "absent_emotional_acknowledgement", "Name the feeling first", (
+PLAYBOOKS = shapes.playbooks(BalancePlaybook, (
+    ("affective", "absent_emotional_acknowledgement", "Name the feeling first", (
         "Have a cheap classifier or a rule mark user turns that state a feeling.",
         "For those, require a first sentence that names the feeling in the user's own words.",
         "Judge fifty such replies: named, named as something else, or passed over; track the last two.",
     ), "1d", GOLEMAN),
-    BalancePlaybook("affective", "transactional_tone", "From orders to offers", (
+    ("affective", "transactional_tone", "From orders to offers", (
         "Collect replies that consist of commands alone, or that reproach the user.",
         "Rewrite five of them as what I do, what I need from you and why; put them into the prompt as examples.",
         "Compare users' ratings of both kinds over two weeks.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("affective", "generic_response", "Nobody else could get this reply", (
+    ("affective", "generic_response", "Nobody else could get this reply", (
         "Carry the user's own words and constraints into every call, also after summaries.",
         "Reject drafts that hold no detail of the conversation, and strike set phrases from the prompt's examples.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("affective", "no_stakes_named", "Say what hangs on it", (
+    ("affective", "no_stakes_named", "Say what hangs on it", (
         "Ask, when it is unclear, what the user stands to lose and by when.",
         "Name it in the reply next to the step that keeps it safe.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("affective", "no_follow_up", "Come back to it", (
+    ("affective", "no_follow_up", "Come back to it", (
         "End a case with one concrete question about how it went, and store when to ask it.",
         "Ask it at that time, and feed the answers into the evaluation of the agent.",
     ), "1w", MCALLISTER),
-    BalancePlaybook("cognitive", "uncited_claims", "Every claim has an address", (
+    ("cognitive", "uncited_claims", "Every claim has an address", (
         "Write into the instruction that a claim of fact names author, page, link or call; else it is an estimate.",
         "Scan replies for 'studies show' and its like, and return those that hold one.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("cognitive", "opaque_reasoning", "Show the way to the result", (
+    ("cognitive", "opaque_reasoning", "Show the way to the result", (
         "Ask for the two or three facts that the result rests on, in the order they were used.",
         "Keep them short enough to be read: one line each, with the source.",
         "Let a reader who knows only these lines say whether the result follows.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("cognitive", "overconfident_claims", "As sure as it was right", (
+    ("cognitive", "overconfident_claims", "As sure as it was right", (
         "Log stated confidence and outcome of each claim, and plot one against the other.",
         "Map levels to words in the instruction; forbid absolute words below the level that was right nine in ten.",
     ), "1d", FREI),
-    BalancePlaybook("cognitive", "factual_errors", "Disputed claims become cases", (
+    ("cognitive", "factual_errors", "Disputed claims become cases", (
         "Turn each claim that a user disputed into a case with its right answer and its source.",
         "Run them before each release, and let a person read the answers where the stakes are high.",
     ), "1w", MCALLISTER),
-    BalancePlaybook("cognitive", "no_followthrough", "Finish what was asked", (
+    ("cognitive", "no_followthrough", "Finish what was asked", (
         "Keep a list of what the user asked and what was promised, and check it before the last reply.",
         "Tell openly what is left undone, and who does it by when.",
     ), "1d", MCALLISTER),
-    BalancePlaybook("affective", "performative_apology", "One apology, one change", (
+    ("affective", "performative_apology", "One apology, one change", (
         "Allow one apology a case; a second one needs a sentence on what is different now.",
         "Review cases with two or more apologies each week for the cause that stayed.",
     ), "1d", FREI),
-    BalancePlaybook("balanced", "high_trust_baseline", "Keep the run as a baseline", (
+    ("balanced", "high_trust_baseline", "Keep the run as a baseline", (
         "Store this detection as the agent's baseline, and compare both scores after every change of prompt.",
     ), "1h", MCALLISTER),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("affective", "restate_user_emotion"): "absent_emotional_acknowledgement",

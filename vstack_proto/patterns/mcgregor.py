@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
@@ -13,7 +12,7 @@ import msgspec
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import mcgregor_oversight as oversight
 from vstack_proto.patterns import mcgregor_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -30,10 +29,11 @@ from vstack_proto.patterns.common import (
     Step,
     asks,
     attach_playbooks,
+    facts,
 )
 from vstack_proto.patterns.mcgregor_oversight import Profile, Quality, TaskProperties, mode_of
 from vstack_proto.patterns.mcgregor_texts import ModeIntervention, Theory
-from vstack_proto.trace import CanonicalTrace, TraceStep, utc
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 SOURCES = (
     Source("Argyris, C.", "1957", "Personality and Organization"),
@@ -45,22 +45,16 @@ SOURCES = (
     Source("Schein, E. H.", "1990", "Organizational Culture and Leadership"),
 )
 
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
-
-class OrchestrationStep(msgspec.Struct, frozen=True):
+class OrchestrationStep(shapes.Dated, frozen=True):
     """What the orchestrator or an agent did; ``metadata`` may name the speaker as ``agent``."""
 
     step_type: texts.StepType
     actor: Literal["orchestrator", "agent"]
     content: str
     sub_agent: str | None = None
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class OrchestratorTrace(msgspec.Struct, frozen=True):
@@ -94,7 +88,7 @@ class ModeBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same orchestrator."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_observed_mode: str | None = None
     baseline_profile_pattern: str | None = None
     indicator_deltas: dict[str, float] = {}
@@ -170,16 +164,16 @@ def _step(step: TraceStep, leader: str) -> OrchestrationStep:
 
 def read(trace: OrchestratorTrace) -> Reading:
     """The task's properties and the agents, then the steps."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
+    known = facts(trace, "task", "outcome", "success")
     stated = msgspec.structs.asdict(trace.task_properties)
-    facts += [(name.replace("_", " "), str(value)) for name, value in stated.items()]
-    facts += [("agents", ", ".join(trace.sub_agents)), ("runs", str(trace.run_count))]
-    facts += [(name, value) for name, value in (("trace", trace.trace_id), ("framework", trace.framework)) if value]
+    known += [(name.replace("_", " "), str(value)) for name, value in stated.items()]
+    known += [("agents", ", ".join(trace.sub_agents)), *facts(trace, "run_count")]
+    known += [(name, value) for name, value in (("trace", trace.trace_id), ("framework", trace.framework)) if value]
     who = (
         step.metadata.get("agent") or (step.actor == "agent" and step.sub_agent) or step.actor for step in trace.steps
     )
     steps = (Step(str(name), step.step_type, step.content) for name, step in zip(who, trace.steps, strict=True))
-    return Reading(tuple(facts), tuple(steps))
+    return Reading(tuple(known), tuple(steps))
 
 
 def preconditions(trace: OrchestratorTrace) -> Iterable[Fault]:
@@ -324,9 +318,7 @@ def conclude(case: Case[OrchestratorTrace], answers: Answers) -> OrchestratorMod
         profile_pattern=profile,
         step_audits=_audits(case, answers, modes.wanted),
         optimality_justification=oversight.justified(modes.task, modes.wanted, reasons),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_mode, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=evidence,
         confidence=round(sure, 2),

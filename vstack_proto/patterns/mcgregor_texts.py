@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count, Evidence
 from vstack_proto.patterns.observed import OVERLAYS
 
 StepType = Literal[
@@ -71,7 +71,7 @@ The way it ended proves no property: luck and care can end alike. An empty list 
 justification say in three sentences which oversight the task as it was asks for, and why."""
 
 
-class ModeIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class ModeIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of oversight; ``target_mode`` is the mode that it changes."""
 
     target_mode: Theory
@@ -143,18 +143,13 @@ class PropertiesAnswer(Answer, frozen=True):
     justification: str
 
 
-class ModePlaybook(msgspec.Struct, frozen=True):
+class ModePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one mode."""
 
     mode: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(ModePlaybook, (
     ("theory_x", "low_risk_oversupervision", "Let go where mistakes are cheap", (
         "List the actions that were approved one by one, and mark those that can be undone within minutes.",
         "Replace their approvals by one delegation with a goal, a bound and a check of the result.",
@@ -225,8 +220,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Define which report of an agent calls the orchestrator in, and what it then does.",
         "Move the border each week by what the gates caught.",
     ), "1w", "Likert 1967"),
-)  # fmt: skip
-PLAYBOOKS: tuple[ModePlaybook, ...] = tuple(ModePlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("theory_x", "loosen_oversight"): "low_risk_oversupervision",

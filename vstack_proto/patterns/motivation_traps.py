@@ -25,6 +25,7 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Source,
+    asks,
     attach_playbooks,
     banded,
 )
@@ -268,14 +269,14 @@ def explains_itself(case: Case[Any], answers: Answers) -> bool:
 
 def ask_changes(case: Case[Any], answers: Answers) -> str:
     """What to change, given what the scores say."""
-    found = ", ".join(f"{label} {score:.2f}" for label, score in _scores(case, answers).items())
+    found = signs.scored(_scores(case, answers))
     return texts.ASK_REMEDY.format(found=found) + texts.ASK_CHANGES
 
 
-READ = Pass("traps", texts.TrapsAnswer, lambda case, answers: texts.TASK)
+READ = Pass("traps", texts.TrapsAnswer, asks(texts.TASK))
 CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_trapped)
-WEINER = Pass("weiner", texts.WeinerAnswer, lambda case, answers: texts.ASK_WEINER, explains_itself)
-CHAIN = Pass("chain", texts.ChainAnswer, lambda case, answers: texts.ASK_CHAIN, is_trapped)
+WEINER = Pass("weiner", texts.WeinerAnswer, asks(texts.ASK_WEINER), explains_itself)
+CHAIN = Pass("chain", texts.ChainAnswer, asks(texts.ASK_CHAIN), is_trapped)
 
 
 def assess_offline(case: Case[AgentMotivationTrace]) -> MotivationDetection:
@@ -314,9 +315,7 @@ def conclude(case: Case[AgentMotivationTrace], answers: Answers) -> MotivationDe
         profile_pattern=profile,
         attribution_axis=axis,
         abandonment_chain=_chain(case, answers, scores),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_trap, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*said, *told, *signs.proofs(case, seen)]),
         confidence=sure,
@@ -378,7 +377,7 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentMotivationTrace, detection=MotivationDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("traps", texts.QuickAnswer, lambda case, answers: f"{texts.TASK}\n\n{texts.ASK_CHANGES}"),),
+        "quick": (Pass("traps", texts.QuickAnswer, asks(f"{texts.TASK}\n\n{texts.ASK_CHANGES}")),),
         "standard": (READ, CHANGES),
         "forensic": (READ, WEINER, CHAIN, CHANGES),
     },

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
 from vstack_proto.patterns.observed import OVERLAYS, own, prompting
 from vstack_proto.patterns.signs import Rule, words
@@ -86,13 +87,10 @@ class MotivationIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=
     success_metric: str = ""
 
 
-class TrapFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TrapFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly one trap shows."""
 
     trap: Trap
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class TrapsAnswer(Answer, frozen=True):
@@ -139,18 +137,13 @@ class ChainAnswer(Answer, frozen=True):
     links: tuple[LinkFinding, ...]
 
 
-class MotivationPlaybook(msgspec.Struct, frozen=True):
+class MotivationPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one trap."""
 
     trap: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(MotivationPlaybook, (
     ("values", "irrelevance_refusal", "Tie the task to what somebody needs", (
         "Write into the prompt who uses the result, for which decision, and what an incomplete one costs them.",
         "Choose the value that fits the task: use for a report, interest for a search, cost for a migration.",
@@ -224,9 +217,8 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Accept a partial result that says what is missing, rather than none.",
         "Count over runs the budget that is unspent when the agent gives up.",
     ), "1d", "Bandura 1977"),
-)  # fmt: skip
-PLAYBOOKS: tuple[MotivationPlaybook, ...] = tuple(MotivationPlaybook(*row) for row in _ROWS)
-MODE_OF: dict[str, Trap] = {row[1]: trap for row in _ROWS for trap in TRAPS if row[0] == trap}
+))  # fmt: skip
+MODE_OF: dict[str, Trap] = {book.failure_mode: trap for book in PLAYBOOKS for trap in TRAPS if book.trap == trap}
 
 ATTACH = {
     ("values", "reframe_task_value"): "irrelevance_refusal",

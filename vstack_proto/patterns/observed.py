@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from vstack_proto.patterns import common
 from vstack_proto.patterns.common import Reading, Signal, Step
 from vstack_proto.patterns.signs import PERSON, first_line, role_of, speaks, strongest, words
 from vstack_proto.trace import CanonicalTrace
@@ -34,10 +35,8 @@ def observed(canonical: CanonicalTrace) -> dict[str, Any]:
 
 def facts(trace: Any) -> list[tuple[str, str]]:
     """What a trace of one agent says of it and its task, where it says it."""
-    told = [("task", trace.task), ("task class", trace.task_class), ("outcome", trace.outcome)]
-    told += [("success", "yes" if trace.success else "no"), ("runs", str(trace.run_count))]
-    known = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    return told + [(name, value) for name, value in known if value]
+    own = ("task", "task_class", "outcome", "success", "run_count", "agent_id", "model_name", "framework")
+    return common.facts(trace, *own)
 
 
 def behaviours(shown: Sequence[str], metadata: Mapping[str, Any], agent: str | None) -> list[Step]:

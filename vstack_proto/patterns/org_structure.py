@@ -26,7 +26,9 @@ from vstack_proto.patterns.common import (
     Share,
     Signal,
     Step,
+    asks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.org_structure_crew import (
     WEIGHT,
@@ -153,12 +155,10 @@ ROSTER = "roster"
 
 def read(trace: OrgStructureTrace) -> Reading:
     """Facts, then observed behaviours, so that step i of a canonical trace stays step i, then a line per agent."""
-    facts = [("task", trace.task), ("task class", trace.task_class), ("outcome", trace.outcome)]
-    facts.append(("success", "yes" if trace.success else "no"))
-    known = (("crew", trace.crew_id), ("framework", trace.framework))
+    known = facts(trace, "task", "task_class", "outcome", "success", "crew_id", "framework")
     seen = observed.behaviours(trace.observed_behaviors, trace.metadata, "crew")
     roster = (Step(one.agent_id, ROSTER, one.line()) for one in trace.agents)
-    return Reading((*facts, *((name, value) for name, value in known if value)), (*seen, *roster))
+    return Reading(tuple(known), (*seen, *roster))
 
 
 def targets_of(task_class: str) -> dict[str, float]:
@@ -300,7 +300,7 @@ def has_lines(case: Case[OrgStructureTrace], answers: Answers) -> bool:
 
 READ = Pass("dimensions", DimensionsAnswer, ask_dimensions)
 WAIT = Pass("bottleneck", BottleneckAnswer, ask_bottleneck, misfits)
-MEET = Pass("contacts", passes.ContactsAnswer, lambda case, answers: passes.ASK_CONTACTS, has_lines)
+MEET = Pass("contacts", passes.ContactsAnswer, asks(passes.ASK_CONTACTS), has_lines)
 CHANGE = Pass("interventions", ChangesAnswer, ask_changes, misfits)
 
 

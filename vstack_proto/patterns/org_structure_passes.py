@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Answers, Case, Count, Evidence, Share
 from vstack_proto.patterns.org_structure_crew import Crew
 from vstack_proto.patterns.org_structure_texts import Dimension, Direction, Kind
@@ -38,7 +38,7 @@ remove_routing_layer; departmentalization: regroup_by_function, regroup_by_produ
 only where most is off; compose_pattern names another pattern to run. Name agents and lines."""
 
 
-class StructureIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class StructureIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the crew's form."""
 
     target_dimension: Dimension

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Composition, Effort, Source
+from vstack_proto.patterns import shapes, talk
+from vstack_proto.patterns.common import Composition, Source
 
 Dimension = Literal[
     "specialization", "formalization", "centralization", "hierarchy", "span_of_control", "departmentalization"
@@ -105,67 +103,62 @@ ADVICE: dict[tuple[str, str], talk.Advice] = {
 }  # fmt: skip
 
 
-class StructurePlaybook(msgspec.Struct, frozen=True):
+class StructurePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one dimension."""
 
     dimension: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    StructurePlaybook("hierarchy", "too_flat_for_critical_task", "A lead for the time of the task", (
+PLAYBOOKS = shapes.playbooks(StructurePlaybook, (
+    ("hierarchy", "too_flat_for_critical_task", "A lead for the time of the task", (
         "Name a lead, a deputy and the decisions that are theirs alone, before the task starts.",
         "Rehearse on a past case, and compare the time to the first decision with and without the lead.",
     ), "1w", MINTZBERG),
-    StructurePlaybook("hierarchy", "too_hierarchical_for_creative", "Fewer levels for new work", (
+    ("hierarchy", "too_hierarchical_for_creative", "Fewer levels for new work", (
         "Count for each level how many messages it changed and how many it only passed on.",
         "Remove those that pass on, and compare the number of distinct ideas that reach the result.",
     ), "1w", BURNS),
-    StructurePlaybook("centralization", "decision_bottleneck", "Decisions to where the knowledge is", (
+    ("centralization", "decision_bottleneck", "Decisions to where the knowledge is", (
         "Mark which decisions of the last runs a report could have taken with what it knew.",
         "Delegate these with a limit beyond which to ask, and follow waiting time and wrong decisions for a week.",
     ), "1w", GALBRAITH),
-    StructurePlaybook("centralization", "no_clear_authority", "One name behind each decision", (
+    ("centralization", "no_clear_authority", "One name behind each decision", (
         "List the decisions that were taken twice, differently or not at all, and name one owner for each kind.",
         "Put the list into every agent's prompt, and record each decision with its owner.",
     ), "1w", GALBRAITH),
-    StructurePlaybook("specialization", "over_specialized", "Fewer hand-offs", (
+    ("specialization", "over_specialized", "Fewer hand-offs", (
         "Count hand-offs per task and the facts that each one lost.",
         "Merge the roles on both sides of the worst hand-off, with both tool sets, and count again.",
     ), "1w", LAWRENCE),
-    StructurePlaybook("specialization", "under_specialized", "Divide and integrate", (
+    ("specialization", "under_specialized", "Divide and integrate", (
         "Split the work where it needs different knowledge or tools, and give each part a role.",
         "Name who puts the parts together, and what each part hands over.",
     ), "1w", LAWRENCE),
-    StructurePlaybook("formalization", "under_formalized", "The five steps that must not vary", (
+    ("formalization", "under_formalized", "The five steps that must not vary", (
         "Compare runs of the same task, and write down the steps in which they should not have differed.",
         "Check these steps in every run, and leave all others free.",
     ), "1d", BURNS),
-    StructurePlaybook("formalization", "over_formalized", "Rules that earn their keep", (
+    ("formalization", "over_formalized", "Rules that earn their keep", (
         "For each gate and form, count what it turned back in a month.",
         "Remove those that turned back nothing, one a week, while errors stay level.",
     ), "1d", BURNS),
-    StructurePlaybook("departmentalization", "matrix_overhead", "One supervisor an agent", (
+    ("departmentalization", "matrix_overhead", "One supervisor an agent", (
         "Choose the base (product or function) along which most messages run, and draw the lines along it.",
         "Turn second lines into advice with no right to order, and count conflicting orders before and after.",
     ), "1w", GALBRAITH),
-    StructurePlaybook("span_of_control", "span_too_narrow", "Merge groups of one or two", (
+    ("span_of_control", "span_too_narrow", "Merge groups of one or two", (
         "List supervisors with one or two reports, and what each adds.",
         "Join their groups, and compare turns for the same task.",
     ), "1w", MINTZBERG),
-    StructurePlaybook("span_of_control", "span_too_wide", "Groups of six", (
+    ("span_of_control", "span_too_wide", "Groups of six", (
         "Group reports by work that interlocks, and give each group a lead.",
         "Compare how long a report waits for an answer before and after.",
     ), "1w", MINTZBERG),
-    StructurePlaybook("hierarchy", "broadly_misfit", "Design the crew from its task", (
+    ("hierarchy", "broadly_misfit", "Design the crew from its task", (
         "Start with the task: what must be decided, by when, with whose knowledge; draw lines and authority from that.",
         "Run the new form beside the old one on the same tasks, with a person as arbiter, and retire the weaker.",
     ), "1m", GALBRAITH),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("hierarchy", "add_supervisor_layer", "increase"): "too_flat_for_critical_task",

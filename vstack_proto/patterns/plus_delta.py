@@ -276,10 +276,7 @@ def weaknesses(review: Review, style: Style) -> Iterator[str]:
 
 def changes(review: Review, style: Style) -> Iterator[FeedbackChange]:
     """What the weaknesses of the feedback call for."""
-    make: Any = FeedbackChange
-    for own in (texts.ADVICE[mode] for mode in weaknesses(review, style)):
-        told = (own.label, own.kind, own.description, own.implementation, "medium", own.why, own.effort, own.risk)
-        yield make(*told)
+    return (texts.ADVICE[mode].change(FeedbackChange, "medium") for mode in weaknesses(review, style))
 
 
 def _feedback(
@@ -287,7 +284,6 @@ def _feedback(
 ) -> PlusDeltaFeedback:
     trace, profile = case.trace, profile_of(review, case.trace.style)
     interventions = signs.adopted((*changes(review, trace.style), *proposed), texts.COMPOSITION, profile)
-    pairs = ((one.target_dimension, one.intervention_type) for one in interventions)
     payload = {"overall_assessment": review.assessment, "deltas": [item.statement for item in review.delta]}
     return PlusDeltaFeedback(
         trace.reviewer_agent, trace.subject_agent, trace.task_context, trace.contribution_summary,
@@ -296,7 +292,7 @@ def _feedback(
         banded(1 - review.quality, signs.BANDS), profile,
         **(audits_of(review) if case.mode == "forensic" else {}),
         interventions=interventions,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=review.evidence, confidence=confidence,
     )  # fmt: skip

@@ -7,17 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
     Count,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
     Share,
 )
 from vstack_proto.patterns.plus_delta_texts import (
@@ -75,18 +73,11 @@ class DeltaFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Assessment = Literal["keep-going", "iterate", "rework"]
 
 
-class FeedbackChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FeedbackChange(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change to how feedback is given; what a model proposes has the same shape."""
 
     target_dimension: Dimension
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class AgainAnswer(Answer, frozen=True):

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 from vstack_proto.patterns.talk import Advice
 
 Dimension = Literal["plus", "delta", "overall", "specificity"]
@@ -107,67 +108,62 @@ ADVICE = {
 }  # fmt: skip
 
 
-class PlusDeltaPlaybook(msgspec.Struct, frozen=True):
+class PlusDeltaPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one side of the feedback."""
 
     dimension: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    PlusDeltaPlaybook("plus", "generic_affirmation", "Praise that teaches", (
+PLAYBOOKS = shapes.playbooks(PlusDeltaPlaybook, (
+    ("plus", "generic_affirmation", "Praise that teaches", (
         "Strike general praise, and ask of each plus: which line, and what does it do for whom?",
         "Keep those that have an answer; two such are worth more than ten others.",
     ), "1h", STONE),
-    PlusDeltaPlaybook("plus", "no_evidence", "Show what you saw", (
+    ("plus", "no_evidence", "Show what you saw", (
         "Require a quotation with each plus, and check that it stands in the work.",
         "Drop what has none, and count dropped items per reviewer.",
     ), "1d", JOINER),
-    PlusDeltaPlaybook("plus", "no_keep_doing", "From praise to practice", (
+    ("plus", "no_keep_doing", "From praise to practice", (
         "Add to each plus: do this again when ...",
         "Carry these sentences into the author's instruction or checklist.",
     ), "1d", JOINER),
-    PlusDeltaPlaybook("delta", "generic_critique", "Critique one can act on", (
+    ("delta", "generic_critique", "Critique one can act on", (
         "Name place, case and cost for each delta.",
         "Read it back as the author: if the first step is not clear, write it again.",
     ), "1h", BROWN),
-    PlusDeltaPlaybook("delta", "no_alternative", "A change, not a complaint", (
+    ("delta", "no_alternative", "A change, not a complaint", (
         "Begin each delta with the alternative ('next time ...') and give the reason after it.",
         "Where you know none, ask a question instead and mark it as one.",
     ), "1d", JOINER),
-    PlusDeltaPlaybook("delta", "severity_uncalibrated", "Three words, one meaning", (
+    ("delta", "severity_uncalibrated", "Three words, one meaning", (
         "Write down what nit, moderate and critical mean here, with two examples each from past reviews.",
         "Have two reviewers grade ten deltas apart, and talk through those that differ.",
     ), "1d", STONE),
-    PlusDeltaPlaybook("overall", "style_misaligned", "Balance by consequence", (
+    ("overall", "style_misaligned", "Balance by consequence", (
         "List all findings without a side, ranked by consequence; sort into plus and delta afterwards.",
         "Compare with the style that was asked for, and tell the author where the two differ.",
     ), "1d", JOINER),
-    PlusDeltaPlaybook("overall", "rework_recommendation_lacks_alternatives", "Rework with a way", (
+    ("overall", "rework_recommendation_lacks_alternatives", "Rework with a way", (
         "Before asking for rework, sketch the version that would be accepted.",
         "Name the parts that stay, so that the author does not start from nothing.",
     ), "1d", BROWN),
-    PlusDeltaPlaybook("specificity", "generic_phrase_inventory", "A list of empty phrases", (
+    ("specificity", "generic_phrase_inventory", "A list of empty phrases", (
         "Collect phrases of fifty reviews that would fit any work, and scan new reviews for them before sending.",
         "Report the rate per reviewer each month, with a better sentence beside each phrase.",
     ), "1w", STONE),
-    PlusDeltaPlaybook("specificity", "low_evidence_density", "Quote first, judge second", (
+    ("specificity", "low_evidence_density", "Quote first, judge second", (
         "Have the reviewer mark the passages that matter before writing a word of judgement.",
         "Write one item per mark; marks without an item and items without a mark both go.",
     ), "1d", JOINER),
-    PlusDeltaPlaybook("overall", "no_commitments", "Who does what by when", (
+    ("overall", "no_commitments", "Who does what by when", (
         "Turn each delta that is no nit into one sentence: agent, change, check.",
         "Let the author choose or change them; a commitment is given, not assigned.",
         "Open the next review with these sentences, and mark each as done or not.",
     ), "1d", DORAN),
-    PlusDeltaPlaybook("overall", "balanced_baseline", "Keep the feedback as a model", (
+    ("overall", "balanced_baseline", "Keep the feedback as a model", (
         "Store it as the reviewer's baseline, and show it to new reviewers as an example.",
     ), "1h", JOINER),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("plus", "tighten_specificity"): "generic_affirmation", ("plus", "require_evidence"): "no_evidence",

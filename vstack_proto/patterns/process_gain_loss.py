@@ -31,6 +31,7 @@ from vstack_proto.patterns.common import (
     asks,
     attach_playbooks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.process_gain_loss_texts import Factor, ProcessIntervention
 from vstack_proto.trace import CanonicalTrace
@@ -119,11 +120,11 @@ def log_of(trace: ProcessTrace) -> tuple[Step, ...]:
 def read(trace: ProcessTrace) -> Reading:
     """The numbers as facts; the log, then what each member did alone, then the team's result."""
     best = best_of(trace)
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    facts.append(("best member alone", f"{best.agent_name}, quality {best.quality_score:g}"))
-    facts.append(("team's quality", f"{trace.team_result.quality_score:g}"))
+    known = facts(trace, "task", "outcome", "success")
+    known.append(("best member alone", f"{best.agent_name}, quality {best.quality_score:g}"))
+    known.append(("team's quality", f"{trace.team_result.quality_score:g}"))
     alone = [Step(one.agent_name, "alone", one.line()) for one in trace.individual_baselines]
-    return Reading(tuple(facts), (*log_of(trace), *alone, Step("team", "result", trace.team_result.line())))
+    return Reading(tuple(known), (*log_of(trace), *alone, Step("team", "result", trace.team_result.line())))
 
 
 def preconditions(trace: ProcessTrace) -> Iterable[Fault]:
@@ -282,7 +283,6 @@ def conclude(case: Case[ProcessTrace], answers: Answers) -> ProcessGainLossDetec
     seen = [one for one in case.signals if FACTOR_OF[one.name] in shown] if "factors" in answers else []
     proofs = [proof for label in shown for proof in judged[label].proofs]
     interventions = _interventions(case, answers, scores, profile)
-    pairs = [(one.target_factor, one.intervention_type) for one in interventions]
     sure = signs.confidence(case.signals, len(log_of(trace))) if quality != "process-gain" else 0.6
     sure = min(0.9, sure + 0.1 + 0.02 * len(proofs)) if "factors" in answers else sure
     audits = _audits(case, answers.get("log"), scores, parts) if case.mode == "forensic" else (None, None)
@@ -295,7 +295,7 @@ def conclude(case: Case[ProcessTrace], answers: Answers) -> ProcessGainLossDetec
         quality, gain, best.quality_score, best.agent_name, mean_of(trace), trace.team_result.quality_score,
         tuple(factors), interventions, trace.trace_id, overhead_of(trace), trace.success, severity_of(gain), profile,
         audits[0], audits[1],
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*_measured(case), *proofs, *signs.proofs(case, seen)]),
         confidence=round(sure, 2),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from typing import Annotated, Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share, Step
+from vstack_proto.patterns import shapes, talk
+from vstack_proto.patterns.common import Answer, Composition, Count, Share, Step
 from vstack_proto.patterns.signs import Gravity
 
 Factor = Literal[
     "coordination_cost", "social_loafing", "groupthink", "handoff_loss", "context_dilution", "consensus_dilution",
 ]  # fmt: skip
 Target = Literal[Factor, "team_design"]
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Kind = Literal[
     "smaller_team", "use_single_best_agent", "decompose_task", "nominal_group_aggregation", "explicit_critic",
     "structured_handoff", "context_summarization", "fixed_vote_aggregation", "new_eval", "human_review",
@@ -77,18 +75,13 @@ what the result would have been with it.
 A part that was dropped because somebody showed it to be wrong is none of these and is left out."""
 
 
-class ProcessPlaybook(msgspec.Struct, frozen=True):
+class ProcessPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one factor."""
 
     factor: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(ProcessPlaybook, (
     ("coordination_cost", "high_overhead", "Cut what is spent on being a team", (
         "Count, per run, the messages that carry work and those that arrange it; write down the share.",
         "Split the task so that pieces meet at one interface, and let only the owners of both sides talk.",
@@ -148,8 +141,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Add one part of the process at a time (hand-over, critic, discussion), and measure each.",
         "Keep only the parts that raise the result above the vote.",
     ), "1w", "Steiner 1972, Group Process and Productivity"),
-)  # fmt: skip
-PLAYBOOKS: tuple[ProcessPlaybook, ...] = tuple(ProcessPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("coordination_cost", "smaller_team"): "high_overhead",
@@ -269,7 +261,7 @@ class ProcessBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same team."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_profile_pattern: str | None = None
     gain_loss_delta: float = 0.0
     drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
@@ -285,20 +277,17 @@ def steps_of(log: str) -> tuple[Step, ...]:
     return tuple(Step(m.group(1), "log", line[m.end() :]) if m else Step("", "log", line) for m, line in told)
 
 
-class ProcessIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class ProcessIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of how, or whether, the team works together; what a model proposes has the same shape."""
 
     target_factor: Target
     intervention_type: Kind
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Finding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """What part one factor has in the loss."""
 
     factor: Factor
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class FactorsAnswer(Answer, frozen=True):

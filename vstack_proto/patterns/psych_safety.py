@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import psych_safety_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
@@ -35,9 +34,10 @@ from vstack_proto.patterns.common import (
     asks,
     attach_playbooks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.psych_safety_texts import BUILDS, SPENDS, Behavior, Kind, SafetyPlaybook
-from vstack_proto.trace import CanonicalTrace, TraceStep, utc
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 SOURCES = (
     Source("Janis, I. L.", "1972", "Victims of Groupthink"),
@@ -56,22 +56,17 @@ MessageType = Literal[
     "help_request",
 ]  # fmt: skip
 TYPES: tuple[MessageType, ...] = get_args(MessageType)
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class SafetyMessage(msgspec.Struct, frozen=True):
+class SafetyMessage(shapes.Dated, frozen=True):
     """One message of the team; ``metadata`` names the ``tool`` where it is what a tool returned."""
 
     from_agent: str
     content: str
     message_type: MessageType
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     to_agent: str | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class MultiAgentSafetyTrace(msgspec.Struct, frozen=True):
@@ -100,7 +95,7 @@ class BehaviorPresence(msgspec.Struct, frozen=True):
     confidence: Share = 0.5
 
 
-class SafetyIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class SafetyIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change that makes a behaviour safe."""
 
     target_behavior: Behavior
@@ -180,12 +175,11 @@ def message_of(number: int, step: TraceStep) -> SafetyMessage:
 
 def read(trace: MultiAgentSafetyTrace) -> Reading:
     """The goal, the team and how it ended, then the messages, each with its type."""
-    facts = [("goal", trace.goal), ("team", ", ".join(dict.fromkeys(trace.agents))), ("outcome", trace.outcome)]
-    named = (("success", "yes" if trace.success else "no"), ("team id", trace.team_id), ("framework", trace.framework))
-    facts += [(name, value) for name, value in named if value]
+    known = [*facts(trace, "goal"), ("team", ", ".join(dict.fromkeys(trace.agents)))]
+    known += facts(trace, "outcome", "success", "team_id", "framework")
     kinds = ("tool" if message.metadata.get("tool") else message.message_type for message in trace.messages)
     steps = (Step(one.from_agent, kind, one.content) for one, kind in zip(trace.messages, kinds, strict=True))
-    return Reading(tuple(facts), tuple(steps))
+    return Reading(tuple(known), tuple(steps))
 
 
 def preconditions(trace: MultiAgentSafetyTrace) -> Iterable[Fault]:
@@ -346,7 +340,6 @@ def _detection(
     wanting = {name for name in BEHAVIORS if scores[name] <= talk.SOUND}
     interventions = talk.proposed(answers, "behaviors", COMPOSITION, profile, wanting)
     interventions = interventions or talk.advised(SafetyIntervention, case.signals, texts.ADVICE, wanting)
-    pairs = [(one.target_behavior, one.intervention_type) for one in interventions]
     costly = signs.by_label(one for one in case.signals if one.name in SPENDS and SPENDS[one.name] in wanting)
     seen = (f"{name.replace('_', ' ')} ({signs.listed(one.steps[0] for one in own)})" for name, own in costly.items())
     absence = {name: signs.gravity(1 - scores[name]) for name in BEHAVIORS}
@@ -367,7 +360,7 @@ def _detection(
         banded(round(1 - safety, 9), signs.BANDS),
         profile,
         **(audits_of(counts) if case.mode == "forensic" else {}),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, dict(scores)),
         evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,

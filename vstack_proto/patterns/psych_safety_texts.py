@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.common import Effort, Evidence, Reading, Share, Signal, Step
+from vstack_proto.patterns import shapes, signs, talk
+from vstack_proto.patterns.common import Evidence, Reading, Share, Signal, Step
 
 Behavior = Literal["voice", "help-seeking", "error-reporting", "boundary-spanning"]
 Kind = Literal[
@@ -319,70 +319,65 @@ class BehaviorFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: tuple[Evidence, ...]
 
 
-class SafetyPlaybook(msgspec.Struct, frozen=True):
+class SafetyPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one behaviour."""
 
     behavior: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    SafetyPlaybook("voice", "artificial_consensus", "No decision without an objection", (
+PLAYBOOKS = shapes.playbooks(SafetyPlaybook, (
+    ("voice", "artificial_consensus", "No decision without an objection", (
         "Before each decision, ask every agent for the strongest reason against it; 'none' needs a sentence why.",
         "Let the deciding agent answer each reason in the record.",
         "Count decisions without a single reason against; more than one in three means the round is a ritual.",
     ), "1d", JANIS),
-    SafetyPlaybook("voice", "orchestrator_overrides", "A concern is closed by a fact", (
+    ("voice", "orchestrator_overrides", "A concern is closed by a fact", (
         "Forbid the orchestrator to close a concern itself: another agent answers with a fact, or it stays open.",
         "Strike sentences that punish dissent from the prompts, and test the prompt with a planted objection.",
     ), "1d", EDMONDSON),
-    SafetyPlaybook("help-seeking", "no_help_requests", "Ask after the second failure", (
+    ("help-seeking", "no_help_requests", "Ask after the second failure", (
         "Write into each agent's instruction when and whom to ask, with an example of a good question.",
         "Show in the run's summary who asked what; thank the asker in the orchestrator's reply template.",
     ), "1h", EDMONDSON),
-    SafetyPlaybook("help-seeking", "uncertainty_hidden", "Mark what was assumed", (
+    ("help-seeking", "uncertainty_hidden", "Mark what was assumed", (
         "Have every hand-over list its assumptions, each with who could confirm it.",
         "Let the orchestrator ask these agents before the work goes on.",
     ), "1d", FEARLESS),
-    SafetyPlaybook("error-reporting", "errors_concealed", "Errors told are free", (
+    ("error-reporting", "errors_concealed", "Errors told are free", (
         "State in the shared instruction that an error told during the run costs its author nothing.",
         "Carry a list of open errors in each hand-over; the final report must close or repeat every line.",
         "Compare failed results with the final report in twenty runs, and track the share that was left out.",
     ), "1w", EDMONDSON),
-    SafetyPlaybook("error-reporting", "blame_after_failure", "Ask what, not who", (
+    ("error-reporting", "blame_after_failure", "Ask what, not who", (
         "Replace blame in prompts and templates by three questions: what happened, what made it likely, what changes.",
         "Let the agent that erred propose the check that would have caught it.",
         "Scan replies after failures for fault and blame, and rewrite the instruction behind them.",
     ), "1d", FEARLESS),
-    SafetyPlaybook("boundary-spanning", "no_premise_challenge", "Somebody owns the premise", (
+    ("boundary-spanning", "no_premise_challenge", "Somebody owns the premise", (
         "Assign one agent to ask, at the start and at half-way, whether the brief still fits what was found.",
         "Give it the right to stop the run, and record why it did not.",
     ), "1d", FEARLESS),
-    SafetyPlaybook("boundary-spanning", "silo_walls", "Doors between roles", (
+    ("boundary-spanning", "silo_walls", "Doors between roles", (
         "Open a channel on which each agent may ask any other, and make answering part of every role.",
         "List for each role what it knows that others need, and put that list into all prompts.",
     ), "1d", EDMONDSON),
-    SafetyPlaybook("voice", "silenced_team", "Does an objection survive the reply?", (
+    ("voice", "silenced_team", "Does an objection survive the reply?", (
         "Plant a fault that only one agent can see, and replay the run ten times.",
         "Count how often it is raised, and how often it is still held after the leader's first reply.",
         "Change the leader's instruction until both rates rise; keep the replay as a gate.",
     ), "1w", EDMONDSON),
-    SafetyPlaybook("help-seeking", "stuck_silent", "Every request finds an owner", (
+    ("help-seeking", "stuck_silent", "Every request finds an owner", (
         "Queue requests for help with an owner and a limit of two messages.",
         "When the limit passes, hand the request to a person, and say so in the run.",
     ), "1d", EDMONDSON),
-    SafetyPlaybook("error-reporting", "performative_admission", "An admission changes something", (
+    ("error-reporting", "performative_admission", "An admission changes something", (
         "For each admitted error, find the step that mends or tracks it; report those without one.",
         "Make the next agent repeat the open error before it starts.",
     ), "1w", FEARLESS),
-    SafetyPlaybook("voice", "safe_baseline", "Keep the run as a baseline", (
+    ("voice", "safe_baseline", "Keep the run as a baseline", (
         "Store this detection as the team's baseline, and compare the scores after each change of roles or prompts.",
     ), "1h", EDMONDSON),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("voice", "dissent_round"): "artificial_consensus", ("voice", "scaffold_change"): "orchestrator_overrides",

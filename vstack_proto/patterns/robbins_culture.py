@@ -27,6 +27,7 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     banded,
+    facts,
 )
 from vstack_proto.patterns.robbins_culture_passes import (
     ChangesAnswer,
@@ -144,15 +145,13 @@ def from_trace(canonical: CanonicalTrace) -> AgentRobbinsTrace:
 
 def read(trace: AgentRobbinsTrace) -> Reading:
     """Facts, then what can be quoted: behaviours first, then the assumptions that the client inferred, the prompt."""
-    facts = [("task", trace.task), ("task class", trace.task_class), ("outcome", trace.outcome)]
-    facts.append(("success", "yes" if trace.success else "no"))
-    known = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
+    known = facts(trace, "task", "task_class", "outcome", "success", "agent_id", "model_name", "framework")
     steps = [
         *observed.behaviours(trace.observed_behaviors, trace.metadata, trace.agent_id),
         *observed.steps_of("inferred assumption", trace.inferred_assumptions, "the agent"),
         *observed.steps_of("system prompt", (trace.system_prompt,), "the prompt"),
     ]
-    return Reading((*facts, *((name, value) for name, value in known if value)), tuple(steps))
+    return Reading(tuple(known), tuple(steps))
 
 
 def preconditions(trace: AgentRobbinsTrace) -> Iterable[Fault]:

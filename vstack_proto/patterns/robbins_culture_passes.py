@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import fit, talk
+from vstack_proto.patterns import fit, shapes
 from vstack_proto.patterns.common import (
     Answer,
     Count,
@@ -43,7 +43,7 @@ check or setting itself, and say which steps call for it."""
 ASK_SCORED = "Gaps as scored (observed against target): {gaps}.\n\n"
 
 
-class FitIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class FitIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change towards the profile that the task wants."""
 
     target_characteristic: Characteristic

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes, talk
+from vstack_proto.patterns.common import Composition
 
 Characteristic = Literal[
     "innovation", "attention_to_detail", "outcome", "people", "team", "aggressiveness", "stability"
@@ -96,71 +94,66 @@ ADVICE: dict[tuple[str, str], talk.Advice] = {
 }  # fmt: skip
 
 
-class FitPlaybook(msgspec.Struct, frozen=True):
+class FitPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one characteristic."""
 
     characteristic: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    FitPlaybook("innovation", "innovation_starved", "Room for a second idea", (
+PLAYBOOKS = shapes.playbooks(FitPlaybook, (
+    ("innovation", "innovation_starved", "Room for a second idea", (
         "Ask for three different approaches before any work, and reject a set in which two share their first step.",
         "Compare variety and result on ten tasks at two temperatures, and keep the lower one that is varied enough.",
     ), "1d", ROBBINS),
-    FitPlaybook("innovation", "innovation_excess", "Experiments behind a gate", (
+    ("innovation", "innovation_excess", "Experiments behind a gate", (
         "List what may never be changed in a live run, and stop calls that touch it.",
         "Give ideas a place of their own: a sandbox, and a criterion at which a trial is ended.",
     ), "1d", ROBBINS),
-    FitPlaybook("attention_to_detail", "detail_starved", "Precision as a gate", (
+    ("attention_to_detail", "detail_starved", "Precision as a gate", (
         "Turn the steps that were left out into checks that must pass before the result is handed on.",
         "Seed one error into every tenth task, and track how many are found.",
     ), "1d", OREILLY),
-    FitPlaybook("attention_to_detail", "detail_excess", "Good enough, written down", (
+    ("attention_to_detail", "detail_excess", "Good enough, written down", (
         "State for each deliverable what is done, and what is deliberately left rough.",
         "Lower the number of review passes until errors rise, and go back one.",
     ), "1d", OREILLY),
-    FitPlaybook("outcome", "outcome_starved", "From activity to result", (
+    ("outcome", "outcome_starved", "From activity to result", (
         "Open each run with the deliverable and the test that it must pass; close it with the test's result.",
         "Report runs by results delivered, and leave steps and words out of the report.",
     ), "1d", ROBBINS),
-    FitPlaybook("people", "people_starved", "The person first", (
+    ("people", "people_starved", "The person first", (
         "Mark turns in which somebody states a need or a feeling, and require that the next sentence answers it.",
         "Let ten such people rate the replies, before and after.",
     ), "1d", ROBBINS),
-    FitPlaybook("team", "team_starved", "Work that is visible to all", (
+    ("team", "team_starved", "Work that is visible to all", (
         "Introduce a shared record of claims, owners and findings that every agent reads before it acts.",
         "Count duplicated and overwritten work per run, for a month, against the weeks before.",
     ), "1w", OREILLY),
-    FitPlaybook("team", "team_excess", "One owner a decision", (
+    ("team", "team_excess", "One owner a decision", (
         "List the decisions of the last runs by kind, and give each kind one owner and one round of advice.",
         "Compare time to decision and reversals with the weeks before.",
     ), "1w", OREILLY),
-    FitPlaybook("aggressiveness", "aggressiveness_excess", "End the contest", (
+    ("aggressiveness", "aggressiveness_excess", "End the contest", (
         "Remove rankings, rivals and praise for being first from prompts and rewards.",
         "Put up a filter for attacks on persons, and review what it held back each week.",
     ), "1d", ROBBINS),
-    FitPlaybook("aggressiveness", "aggressiveness_starved", "Disagree once, with a reason", (
+    ("aggressiveness", "aggressiveness_starved", "Disagree once, with a reason", (
         "Ask for the strongest objection before any agreement, and for the fact that settled it.",
         "Plant a wrong claim by a peer in one task of ten, and track how often it is challenged.",
     ), "1d", ROBBINS),
-    FitPlaybook("stability", "stability_excess", "Plans that hear results", (
+    ("stability", "stability_excess", "Plans that hear results", (
         "After each result, ask for one line: what does this change in the plan?",
         "Replay the runs that kept to a dead plan: they must turn within two steps.",
     ), "1d", OREILLY),
-    FitPlaybook("stability", "stability_starved", "The same way each time", (
+    ("stability", "stability_starved", "The same way each time", (
         "Fix plan, format and tools at the start, and let a change through only with a reason on record.",
         "Run one task five times, and compare the steps: what differs without a reason is a case to mend.",
     ), "1d", OREILLY),
-    FitPlaybook("innovation", "broadly_misfit", "Another agent for this task", (
+    ("innovation", "broadly_misfit", "Another agent for this task", (
         "Write down the profile that the task wants, and try it on two other models and prompts.",
         "Let a person review all results until one of them fits in five of the seven.",
     ), "1w", SCHEIN),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("innovation", "rewrite_system_prompt", "increase"): "innovation_starved",

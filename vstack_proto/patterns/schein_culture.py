@@ -24,8 +24,10 @@ from vstack_proto.patterns.common import (
     Severity,
     Share,
     Signal,
+    asks,
     attach_playbooks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.schein_culture_passes import (
     AssumptionsAnswer,
@@ -133,14 +135,13 @@ def from_trace(canonical: CanonicalTrace) -> AgentCultureTrace:
 
 def read(trace: AgentCultureTrace) -> Reading:
     """Facts, then what can be quoted: behaviours first, then the assumptions that the client inferred, the prompt."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    known = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
+    known = facts(trace, "task", "outcome", "success", "agent_id", "model_name", "framework")
     steps = [
         *observed.behaviours(trace.observed_behaviors, trace.metadata, trace.agent_id),
         *observed.steps_of(rules.ASSUMED, trace.inferred_assumptions, "client"),
         *observed.steps_of("system prompt", (trace.system_prompt,), "system"),
     ]
-    return Reading((*facts, *((name, value) for name, value in known if value)), tuple(steps))
+    return Reading(tuple(known), tuple(steps))
 
 
 def preconditions(trace: AgentCultureTrace) -> Iterable[Fault]:
@@ -272,8 +273,8 @@ def ask_changes(case: Case[AgentCultureTrace], answers: Answers) -> str:
 
 
 WHOLE = f"{passes.ASK_LAYERS}\n\n{passes.ASK_CHANGES} None for an aligned agent."
-READ = Pass("layers", LayersAnswer, lambda case, answers: passes.ASK_LAYERS)
-DIG = Pass("assumptions", AssumptionsAnswer, lambda case, answers: passes.ASK_ASSUMPTIONS)
+READ = Pass("layers", LayersAnswer, asks(passes.ASK_LAYERS))
+DIG = Pass("assumptions", AssumptionsAnswer, asks(passes.ASK_ASSUMPTIONS))
 DOUBT = Pass(
     "rivals", passes.RivalsAnswer, lambda case, answers: passes.ASK_RIVALS.format(gaps=_gaps(case, answers)), gapes
 )
@@ -308,13 +309,12 @@ def conclude(case: Case[AgentCultureTrace], answers: Answers) -> CultureAuditDet
     by_pair = {f"{pair}_gap": scores[pair] for pair in PAIRS}
     audit = AlignmentDriftAudit(**by_pair, largest_drift_pair=largest, explanation=told or "The layers agree.")
     payload = {"alignment_score": alignment, "dominant_drift": drift}
-    books = [(one.target_layer, one.intervention_type) for one in interventions]
     return CultureAuditDetection(
         tuple(one for one, _ in layers.values()), alignment, drift, quality, interventions,
         trace.agent_id, trace.model_name, trace.success, banded(round(1 - alignment, 9), signs.BANDS), profile,
         audit if case.mode == "forensic" else None,
         hidden if case.mode == "forensic" else None,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, books),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*said, *dug, *against]), confidence=round(min(0.9, sure), 2),
     )  # fmt: skip
@@ -354,7 +354,7 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=texts.SOURCES, trace=AgentCultureTrace, detection=CultureAuditDetection,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={
-        "quick": (Pass("layers", QuickAnswer, lambda case, answers: WHOLE),),
+        "quick": (Pass("layers", QuickAnswer, asks(WHOLE)),),
         "standard": (READ, CHANGE),
         "forensic": (READ, DIG, DOUBT, CHANGE),
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vstack_proto.patterns import talk, tested
+from vstack_proto.patterns import shapes, tested
 from vstack_proto.patterns.common import (
     Answer,
     Evidence,
@@ -46,7 +46,7 @@ for it."""
 ASK_SCORED = "Gaps as scored: {gaps}.\n\n"
 
 
-class CultureIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class CultureIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of one layer."""
 
     target_layer: Layer

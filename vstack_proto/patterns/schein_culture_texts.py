@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Composition, Effort, Source
+from vstack_proto.patterns import shapes, talk
+from vstack_proto.patterns.common import Composition, Source
 
 Layer = Literal["artifacts", "espoused_values", "underlying_assumptions"]
 Pair = Literal["artifacts_vs_espoused", "artifacts_vs_assumptions", "espoused_vs_assumptions"]
@@ -86,69 +84,64 @@ ADVICE = {
 }  # fmt: skip
 
 
-class CulturePlaybook(msgspec.Struct, frozen=True):
+class CulturePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one layer."""
 
     layer: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    CulturePlaybook("espoused_values", "prompt_loses_to_training", "Write the value for the moment of conflict", (
+PLAYBOOKS = shapes.playbooks(CulturePlaybook, (
+    ("espoused_values", "prompt_loses_to_training", "Write the value for the moment of conflict", (
         "Collect the runs in which the value lost, and name what it lost to (time, approval, a smooth answer).",
         "Rewrite the prompt as rules for exactly these conflicts with one worked case each, and rerun the same tasks; "
         "where it still loses, leave the prompt alone and change the process.",
     ), "1w", SCHEIN),
-    CulturePlaybook("underlying_assumptions", "hidden_dominant_assumption", "Bring the assumption to light", (
+    ("underlying_assumptions", "hidden_dominant_assumption", "Bring the assumption to light", (
         "Write the assumption as a prediction (given X, the agent will do Y), and test it on thirty tasks where it "
         "and the prompt ask for different things.",
         "If it predicts better than the prompt, train against it with those tasks or scaffold around it, and repeat "
         "the test each month.",
     ), "1m", SCHEIN),
-    CulturePlaybook("artifacts", "values_not_acted_on", "From poster to practice", (
+    ("artifacts", "values_not_acted_on", "From poster to practice", (
         "For each value, list three observable acts that keep it and three that break it.",
         "Count both in a week of runs, and alert when the share of breaking acts rises.",
     ), "1d", ARGYRIS),
-    CulturePlaybook("artifacts", "explicit_values_violation", "Stop the act that breaks a stated value", (
+    ("artifacts", "explicit_values_violation", "Stop the act that breaks a stated value", (
         "Put the stated value in front of the action as a check that must pass, and log every refusal.",
         "Replay the runs that broke it: each must stop now; keep them as regression tests.",
     ), "1d", ARGYRIS),
-    CulturePlaybook("underlying_assumptions", "model_default_bias", "Part the model's habit from the agent's role", (
+    ("underlying_assumptions", "model_default_bias", "Part the model's habit from the agent's role", (
         "Run the same tasks under a bare prompt: what stays is the model's default and not this agent's culture.",
         "Choose between another model, a rewriting step and acceptance, by the price of the habit in this task.",
     ), "1w", KAHNEMAN),
-    CulturePlaybook("espoused_values", "performative_values", "Values with receipts", (
+    ("espoused_values", "performative_values", "Values with receipts", (
         "Take declarations of values out of the agent's answers, or ask for the step that proves each.",
         "Sample twenty runs: compare declared with enacted values, and report the share that agree.",
     ), "1d", ARGYRIS),
-    CulturePlaybook("artifacts", "drifting_baseline", "Notice drift from one release to the next", (
+    ("artifacts", "drifting_baseline", "Notice drift from one release to the next", (
         "Freeze twenty tasks that put a value to the test, with the verdict of a person on each.",
         "Run them at each change of model, prompt or tools, and hold the release when a verdict turns.",
     ), "1w", SCHEIN),
-    CulturePlaybook("underlying_assumptions", "fully_incoherent", "Start again from what must hold", (
+    ("underlying_assumptions", "fully_incoherent", "Start again from what must hold", (
         "Let people who own the task name the three values that must hold at any price, and strike the rest.",
         "Rebuild prompt, tools and reward from these three, and release once a reader finds all layers in agreement.",
     ), "1w", SCHEIN),
-    CulturePlaybook("artifacts", "well_aligned", "Keep it as the baseline", (
+    ("artifacts", "well_aligned", "Keep it as the baseline", (
         "Store this detection as the agent's baseline, and compare it after every change of model or prompt.",
     ), "1h", SCHEIN),
-    CulturePlaybook("espoused_values", "missing_values", "Say what matters", (
+    ("espoused_values", "missing_values", "Say what matters", (
         "Ask the owner which good gives way when time, truth and the user's wish collide in this task.",
         "Write the answer into the prompt in three sentences at most, each with the act that keeps it.",
     ), "1d", SCHEIN),
-    CulturePlaybook("artifacts", "behavior_drift", "One rule for quiet and for busy hours", (
+    ("artifacts", "behavior_drift", "One rule for quiet and for busy hours", (
         "Compare runs under low and high load: which checks are left out when it gets busy?",
         "Move those checks from the agent's discretion into the tool, which refuses without them.",
     ), "1d", SCHEIN),
-    CulturePlaybook("underlying_assumptions", "compose_with_bias_stack", "See which biases carry the assumption", (
+    ("underlying_assumptions", "compose_with_bias_stack", "See which biases carry the assumption", (
         "Run the bias stack on the same trace, and match each bias to the choices that the assumption explains.",
         "Where they coincide, take the debiasing step for that bias before touching the prompt.",
     ), "1d", KAHNEMAN),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("espoused_values", "rewrite_system_prompt"): "prompt_loses_to_training",

@@ -311,9 +311,7 @@ def conclude(case: Case[AgentSDTTrace], answers: Answers) -> SDTDetection:
         profile_pattern=profile,
         reward_shaping_items=items,
         overjustification_audit=audit,
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_need, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*said, *proofs, *signs.proofs(case, seen)]),
         confidence=sure,

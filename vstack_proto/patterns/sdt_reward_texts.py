@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import msgspec
-
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition
 from vstack_proto.patterns.observed import OVERLAYS, own, terms
 from vstack_proto.patterns.signs import Rule, words
 
@@ -73,20 +71,17 @@ What is both wanted and counted, done well, is neither; nor is keeping a limit t
 in two sentences what the agent would have done without these terms."""
 
 
-class SDTIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class SDTIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of the terms under which the agent works."""
 
     target_need: Need
     intervention_type: Kind
 
 
-class NeedFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NeedFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How far one need is met."""
 
     need: Need
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class NeedsAnswer(Answer, frozen=True):
@@ -107,18 +102,13 @@ class RemedyAnswer(Answer, frozen=True):
     interventions: tuple[SDTIntervention, ...]
 
 
-class SDTPlaybook(msgspec.Struct, frozen=True):
+class SDTPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one need."""
 
     need: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(SDTPlaybook, (
     ("autonomy", "rule_imposition", "Give rules a reason and leave the means open", (
         "Mark each rule of the prompt as required by safety, by law, or by habit; drop those of habit.",
         "Write the reason beside each that stays, and what to do where it does not fit.",
@@ -191,8 +181,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Name the few limits that are real, with their reason.",
         "Judge by the effect on readers, not by conformity.",
     ), "1d", "Pink 2009"),
-)  # fmt: skip
-PLAYBOOKS: tuple[SDTPlaybook, ...] = tuple(SDTPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("autonomy", "soften_imperative_language"): "rule_imposition",

@@ -273,10 +273,9 @@ def weaknesses(goal: Goal, seen: frozenset[str]) -> Iterator[str]:
 
 def changes(goal: Goal, seen: frozenset[str]) -> Iterator[GoalIntervention]:
     """What the weaknesses of the goal call for."""
-    make: Any = GoalIntervention
     for own in (texts.ADVICE[mode] for mode in weaknesses(goal, seen)):
-        level = "high" if goal.scores.get(own.label, goal.score) < 0.3 else "medium"
-        yield make(own.label, own.kind, own.description, own.implementation, level, own.why, own.effort, own.risk)
+        grave = goal.scores.get(own.label, goal.score) < 0.3
+        yield own.change(GoalIntervention, "high" if grave else "medium")
 
 
 def _detection(
@@ -289,7 +288,6 @@ def _detection(
 ) -> SMARTGoal:
     trace, profile = case.trace, profile_of(goal)
     interventions = signs.adopted((*changes(goal, seen), *proposed), texts.COMPOSITION, profile)
-    pairs = ((one.target_criterion, one.intervention_type) for one in interventions)
     payload = {"smart_statement": goal.statement, "criteria": goal.scores}
     return SMARTGoal(
         trace.vague_goal, goal.statement, goal.criteria, goal.completion, goal.metrics, goal.kills, goal.deadline,
@@ -298,7 +296,7 @@ def _detection(
         banded(1 - goal.score, signs.BANDS), profile,
         **(audits_of(goal) if case.mode == "forensic" else {}),
         interventions=interventions,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=evidence, confidence=confidence)  # fmt: skip
 

@@ -6,18 +6,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns import smart_goal_texts as texts
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
     Share,
+    asks,
 )
 from vstack_proto.patterns.smart_goal_texts import (
     Criterion,
@@ -62,18 +61,11 @@ class CriterionFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: tuple[Evidence, ...]
 
 
-class GoalIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GoalIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change to the goal; what a model proposes has the same shape."""
 
     target_criterion: texts.Target
     intervention_type: texts.Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class GoalAnswer(Answer, frozen=True):
@@ -182,7 +174,7 @@ def has_metrics(case: Case[Any], answers: Answers) -> bool:
     return bool(metrics_of(answers))
 
 
-GOAL = Pass("goal", GoalAnswer, lambda case, answers: ASK_GOAL)
+GOAL = Pass("goal", GoalAnswer, asks(ASK_GOAL))
 CHANGES = Pass("changes", ChangesAnswer, lambda case, answers: ASK_CHANGES.format(told=so_far(answers)))
 PASSES: dict[Mode, tuple[Pass, ...]] = {
     "quick": (GOAL,),

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Composition, Effort, Share
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition, Share
 from vstack_proto.patterns.talk import Advice
 
 Criterion = Literal["specific", "measurable", "achievable", "relevant", "time_bound"]
@@ -116,68 +117,63 @@ ADVICE = {
 }  # fmt: skip
 
 
-class GoalPlaybook(msgspec.Struct, frozen=True):
+class GoalPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one criterion."""
 
     criterion: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    GoalPlaybook("specific", "category_not_target", "From direction to result", (
+PLAYBOOKS = shapes.playbooks(GoalPlaybook, (
+    ("specific", "category_not_target", "From direction to result", (
         "Replace improve, optimise and better by the thing that will be different, and add what is out of scope.",
         "Have two people say what done looks like; where they differ, the goal is not specific yet.",
     ), "1h", DORAN),
-    GoalPlaybook("measurable", "no_measurement", "One figure, one method", (
+    ("measurable", "no_measurement", "One figure, one method", (
         "Measure today's value with the method you will use at the end, and write both down.",
         "Set the target as a value of that same measure, and automate it where it is read more than weekly.",
     ), "1d", DORAN),
-    GoalPlaybook("measurable", "qualitative_only", "Make a judgement countable", (
+    ("measurable", "qualitative_only", "Make a judgement countable", (
         "Write a rubric of three levels with an example each, and have two judges grade ten cases.",
         "Use the share of the top level as the figure once the judges agree in eight of ten.",
     ), "1d", LOCKE),
-    GoalPlaybook("achievable", "unachievable_stretch", "Difficult, not impossible", (
+    ("achievable", "unachievable_stretch", "Difficult, not impossible", (
         "List the means named and estimate what they reach; note the gap to the target.",
         "Offer two versions: target for these means, means for this target.",
         "Let the asker choose; a goal that was not accepted does not work.",
     ), "1d", LOCKE),
-    GoalPlaybook("achievable", "no_kill_criteria", "Know when to stop", (
+    ("achievable", "no_kill_criteria", "Know when to stop", (
         "Name for cost, harm, time and no progress one condition that can be observed, with a figure.",
         "Wire each to an action: stop, roll back, or hand over to a person.",
     ), "1d", HACKMAN),
-    GoalPlaybook("relevant", "irrelevant_to_context", "Whom does it serve?", (
+    ("relevant", "irrelevant_to_context", "Whom does it serve?", (
         "Ask why until a person outside the team is named, and write that into the goal.",
         "Drop the goal if nobody is.",
     ), "1d", HACKMAN),
-    GoalPlaybook("relevant", "vanity_metric", "Pair activity with effect", (
+    ("relevant", "vanity_metric", "Pair activity with effect", (
         "Say how the figure could rise while nobody is better off, and choose a second one that would then not rise.",
         "Track both for a month, and keep the one that goes with what users say.",
     ), "1w", LOCKE),
-    GoalPlaybook("time_bound", "no_deadline", "Find the event behind the date", (
+    ("time_bound", "no_deadline", "Find the event behind the date", (
         "Ask which meeting, release or season needs the result, and count back a review and a repair.",
         "Write date and event into the goal; without an event choose a review date.",
     ), "1h", DORAN),
-    GoalPlaybook("time_bound", "ambiguous_deadline", "A date, not a mood", (
+    ("time_bound", "ambiguous_deadline", "A date, not a mood", (
         "Replace soon, asap and later by a date with its time zone.",
         "Say what is dropped first if the date comes nearer than the end.",
     ), "1h", DORAN),
-    GoalPlaybook("overall", "no_completion_criteria", "Done is a check", (
+    ("overall", "no_completion_criteria", "Done is a check", (
         "Write each part of the goal as a check that passes or fails, and run all before the work starts: all fail.",
         "Stop when all pass, also if more could be done.",
     ), "1d", HACKMAN),
-    GoalPlaybook("overall", "weak_overall", "Start over with the asker", (
+    ("overall", "weak_overall", "Start over with the asker", (
         "Take the five open questions to the asker, and write the answers down in their words.",
         "Split what remains into goals of one result each.",
         "Write the first as a SMART goal, start it, and come back with what it taught.",
     ), "1w", LOCKE),
-    GoalPlaybook("overall", "strong_baseline", "Keep the goal as a model", (
+    ("overall", "strong_baseline", "Keep the goal as a model", (
         "Store it as the baseline, and show it beside the next vague goal.",
     ), "1h", DORAN),
-)  # fmt: skip
+))  # fmt: skip
 
 ATTACH = {
     ("specific", "tighten_specificity"): "category_not_target", ("measurable", "add_measurement"): "no_measurement",

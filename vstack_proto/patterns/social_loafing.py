@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import deque
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from vstack_proto.analysis.grounding import MIN_QUOTE_CHARS
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -25,8 +25,9 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
-    attach_playbooks,
     banded,
+    facts,
+    paired_playbooks,
 )  # fmt: skip
 from vstack_proto.patterns.social_loafing_messages import (
     ASKERS,
@@ -59,7 +60,7 @@ from vstack_proto.patterns.social_loafing_work import (
     rides,
     weighed,
 )  # fmt: skip
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source("Ingham et al.", "1974", "The Ringelmann effect"),
@@ -71,22 +72,17 @@ SOURCES = (
 )
 
 # Moments without an offset are taken too, so the format is told but no time zone demanded.
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class LoafingMessage(msgspec.Struct, frozen=True):
+class LoafingMessage(shapes.Dated, frozen=True):
     """One message of the team."""
 
     from_agent: str
     message_type: MessageType
     content: str
     to_agent: str | None = None
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class MultiAgentTaskTrace(msgspec.Struct, frozen=True):
@@ -107,7 +103,7 @@ class LoafingBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same team."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_profile_pattern: str | None = None
     gini_delta: float = 0.0
     drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
@@ -172,15 +168,11 @@ def from_trace(canonical: CanonicalTrace) -> MultiAgentTaskTrace:
 
 def read(trace: MultiAgentTaskTrace) -> Reading:
     """Facts of the task and its set-up, then the messages."""
-    facts = [
-        ("task", trace.task),
-        ("team", ", ".join(dict.fromkeys(trace.agents))),
-        ("outcome", trace.outcome),
-        ("success", "yes" if trace.success else "no"),
-        ("each agent is evaluated by itself", "yes" if trace.has_per_agent_evaluation else "no"),
-    ]
-    facts += [(name, value) for name, value in (("team id", trace.team_id), ("framework", trace.framework)) if value]
-    return Reading(tuple(facts), tuple(Step(m.from_agent, m.message_type, m.content) for m in trace.messages))
+    known = [*facts(trace, "task"), ("team", ", ".join(dict.fromkeys(trace.agents)))]
+    known += facts(trace, "outcome", "success")
+    known.append(("each agent is evaluated by itself", "yes" if trace.has_per_agent_evaluation else "no"))
+    known += facts(trace, "team_id", "framework")
+    return Reading(tuple(known), tuple(Step(m.from_agent, m.message_type, m.content) for m in trace.messages))
 
 
 def preconditions(trace: MultiAgentTaskTrace) -> Iterable[Fault]:
@@ -338,7 +330,7 @@ def playbooks_for(
     """Those the interventions bring along, by the role of their target, and those of the profile."""
     roles = {tally.agent: tally.role for tally in work.tallies}
     pairs = [(roles.get(one.target_agent, "team"), one.intervention_type) for one in interventions]
-    keys = {(book.role, book.failure_mode): None for book in attach_playbooks(PLAYBOOKS, ATTACH, pairs)}
+    keys = {(book.role, book.failure_mode): None for book in paired_playbooks(PLAYBOOKS, ATTACH, pairs)}
     # Of two members who both work, the contract's rules make "two contributors"; that needs no remedy for riders.
     if work.profile in BY_PROFILE and (work.riders() or work.profile != "two_contributors_n_loafers"):
         keys[BY_PROFILE[work.profile]] = None
@@ -372,24 +364,10 @@ COMPOSITION = Composition(
 )
 
 PATTERN = Pattern(
-    name="social_loafing",
-    number=15,
-    friendly="Social Loafing Detector",
-    group="Module 2 / Team",
+    name="social_loafing", number=15, friendly="Social Loafing Detector", group="Module 2 / Team",
     summary="Finds agents that ride along on others' work, from what each message added to what was already said.",
-    framework=FRAMEWORK,
-    sources=SOURCES,
-    trace=MultiAgentTaskTrace,
-    detection=SocialLoafingDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=PASSES,
-    conclude=conclude,
-    playbooks=PLAYBOOKS,
-    attach=ATTACH,
-    composition=COMPOSITION,
-    non_blank=("outcome", "task"),
+    framework=FRAMEWORK, sources=SOURCES, trace=MultiAgentTaskTrace, detection=SocialLoafingDetection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
+    playbooks=PLAYBOOKS, attach=ATTACH, composition=COMPOSITION, non_blank=("outcome", "task"),
     preconditions=preconditions,
-)
+)  # fmt: skip

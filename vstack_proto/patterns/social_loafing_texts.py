@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Effort, Level, Risk
 from vstack_proto.patterns.social_loafing_work import Ride, Work, ride_of
 
@@ -143,18 +144,13 @@ def _remedy(target: str, kind: Kind, why: str) -> LoafingIntervention:
     return LoafingIntervention(target, kind, what.format(who=who), how.format(who=who), impact, why, effort, risk)
 
 
-class LoafingPlaybook(msgspec.Struct, frozen=True):
+class LoafingPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one role."""
 
     role: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(LoafingPlaybook, (
     ("loafer", "rubber_stamp", "Make a stamp cost a finding", (
         "Give the agent one part of the task that nobody else holds, and name what it must hand in.",
         "Accept an approval only with a reason: the passage looked at, the check made, its result.",
@@ -211,5 +207,4 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Run the two contributors alone on the same task and compare.",
         "Bring each other member back only with a part, an owner's duty and a measure of its own.",
     ), "1d", "Karau & Williams 1993; Hackman 2002"),
-)  # fmt: skip
-PLAYBOOKS: tuple[LoafingPlaybook, ...] = tuple(LoafingPlaybook(*row) for row in _ROWS)
+))  # fmt: skip

@@ -29,6 +29,7 @@ from vstack_proto.patterns.common import (
     Step,
     attach_playbooks,
     banded,
+    facts,
 )
 from vstack_proto.patterns.span_of_control_advice import (
     ADVICE,
@@ -204,15 +205,9 @@ def _authority(info: AgentInfo) -> Authority:
 
 def read(trace: SpanTrace) -> Reading:
     """Observed behaviours first, so that step i of a canonical trace stays step i, then one line per roster entry."""
-    facts = (
-        ("task", trace.task),
-        ("outcome", trace.outcome),
-        ("success", "yes" if trace.success else "no"),
-        ("incoming request rate", f"{trace.incoming_request_rate:g}"),
-        *((label, told) for label, told in (("crew", trace.crew_id), ("framework", trace.framework)) if told),
-    )
+    known = facts(trace, "task", "outcome", "success", "incoming_request_rate", "crew_id", "framework")
     seen = [Step("crew", "observed", behavior) for behavior in trace.observed_behaviors]
-    return Reading(facts, (*seen, *(Step(agent.agent_id, "roster", agent.line()) for agent in trace.agents)))
+    return Reading(tuple(known), (*seen, *(Step(agent.agent_id, "roster", agent.line()) for agent in trace.agents)))
 
 
 def crew_of(trace: SpanTrace) -> Crew:
@@ -298,7 +293,6 @@ def conclude(case: Case[SpanTrace], answers: Answers) -> SpanDetection:
         said[note.metric] = f"{said[note.metric]} {note.explanation.strip()}".strip()
     computed = (_advised(metric, kind, load, facts) for metric, kind in choose(crew, load, facts, not trace.success))
     interventions = _proposed(answer) or tuple(computed)
-    targets = [(item.target_metric, item.intervention_type) for item in interventions]
     profile = load.profile(case.mode == "forensic")
     anomalies, amplification = _audits(crew, load, trace.incoming_request_rate, answer)
     payload = {"structural_load_score": load.score, "bottleneck_agent_ids": list(load.bottlenecks)}
@@ -314,7 +308,7 @@ def conclude(case: Case[SpanTrace], answers: Answers) -> SpanDetection:
         profile_pattern=profile,
         structural_anomaly_audit=anomalies if case.mode == "forensic" else None,
         load_amplification_audit=amplification if case.mode == "forensic" else None,
-        attached_playbooks=attach_playbooks(PLAYBOOKS, ATTACH, targets),
+        attached_playbooks=attach_playbooks(PLAYBOOKS, ATTACH, interventions),
         composition_handoff=COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=(*case.evidence_of_signals(), *added),
         confidence=_confidence(crew, load, bool(waits), bool(added)),
@@ -373,27 +367,14 @@ def _confidence(crew: Crew, load: Load, waits: bool, added: bool) -> float:
 
 
 PATTERN = Pattern(
-    name="span_of_control",
-    number=34,
-    friendly="Span of Control",
-    group="Module 3 / Organization",
+    name="span_of_control", number=34, friendly="Span of Control", group="Module 3 / Organization",
     summary="Finds where the shape of a crew (spans, levels, authority) loads one agent with more than it can carry.",
-    framework=FRAMEWORK,
-    sources=SOURCES,
-    trace=SpanTrace,
-    detection=SpanDetection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
+    framework=FRAMEWORK, sources=SOURCES, trace=SpanTrace, detection=SpanDetection, from_trace=from_trace, read=read,
+    signals=signals, assess_offline=assess_offline,
     passes={
         "quick": (),
         "standard": (Pass("structure", StructureAnswer, ask, is_stressed),),
         "forensic": (Pass("structure", AuditedAnswer, ask, is_stressed),),
     },
-    conclude=conclude,
-    playbooks=PLAYBOOKS,
-    attach=ATTACH,
-    composition=COMPOSITION,
-    non_blank=("task", "outcome"),
-)
+    conclude=conclude, playbooks=PLAYBOOKS, attach=ATTACH, composition=COMPOSITION, non_blank=("task", "outcome"),
+)  # fmt: skip

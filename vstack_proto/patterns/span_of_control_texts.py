@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort, Severity
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition, Severity
 
 FRAMEWORK = """\
 The span of control is the number of agents who report directly to one supervisor. Graicunas (1937) counted why it
@@ -56,165 +55,75 @@ SEVERITY: tuple[tuple[float, Severity], ...] = (
 )
 
 
-class SpanPlaybook(msgspec.Struct, frozen=True):
+class SpanPlaybook(shapes.Playbook, frozen=True):
     """What to do about one way in which a metric goes wrong."""
 
     metric: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    SpanPlaybook(
-        "max_span",
-        "wide_span_orchestrator",
-        "Bring a wide span down to six",
-        (
-            "Group the reports by work that interlocks and give each group of at most six a lead with partial "
-            "authority; independent work whose results are merged mechanically may stay as it is.",
-            "Let only the leads report to the orchestrator, replay the same load, and compare how long a report waits "
-            "for an answer before and after.",
-        ),
-        "1w",
-        "Urwick, L. F. (1956), The Manager's Span of Control",
-    ),
-    SpanPlaybook(
-        "hierarchy_depth",
-        "deep_hierarchy",
-        "Take out levels that only relay",
-        (
-            "For each level, count over a few runs how many messages it changed and how many it only passed on.",
-            "Remove the levels that mostly pass on, attach their reports one level up, and check that no span rises "
-            "over six.",
-        ),
-        "1w",
-        "Mintzberg, H. (1983), Structure in Fives",
-    ),
-    SpanPlaybook(
-        "decision_bottleneck",
-        "single_bottleneck",
-        "Move routine decisions to where the knowledge is",
-        (
-            "List what the bottleneck decided in the last runs, and mark every decision that its report could have "
-            "taken with what it knew.",
-            "Give the reports authority for exactly these, with a limit (cost, scope, risk) beyond which they ask; "
-            "follow wrong decisions and waiting time for a week.",
-        ),
-        "1w",
-        "Galbraith, J. R. (1995), Designing Organizations",
-    ),
-    SpanPlaybook(
-        "decision_bottleneck",
-        "load_amplified_bottleneck",
-        "Give the load a second way",
-        (
-            "Add a deputy with equal authority and split incoming requests by key, so that related requests meet the "
-            "same agent.",
-            "Raise the rate in a test up to the estimated breaking rate; agree what is shed or queued, and for how "
-            "long, above it.",
-        ),
-        "1w",
-        "Galbraith, J. R. (1995), Designing Organizations",
-    ),
-    SpanPlaybook(
-        "span_gini",
-        "imbalanced_supervisors",
-        "Level the spans",
-        (
-            "Compare supervisors by reports and by requests per report; a wide span over quiet work may be fair.",
-            "Move reports from the most to the least loaded supervisor along kinds of work, open requests included, "
-            "until no span is more than twice another.",
-        ),
-        "1d",
-        "Graicunas, V. A. (1937), Relationship in Organization",
-    ),
-    SpanPlaybook(
-        "centralization_index",
-        "over_centralized",
-        "Decentralise by kind of decision",
-        (
-            "Sort decisions into those that bind the whole crew and those that bind one agent's work; keep only the "
-            "first at the centre.",
-            "Grant partial authority for the second kind, and let the centre see the outcomes afterwards instead of "
-            "approving beforehand.",
-        ),
-        "1w",
-        "Mintzberg, H. (1983), Structure in Fives",
-    ),
-    SpanPlaybook(
-        "centralization_index",
-        "under_centralized",
-        "Give somebody the last word",
-        (
-            "Find the decisions that were taken twice, differently, or not at all, and name one owner for each kind.",
-            "Add a coordinator with authority over these kinds only, and record each time that it is called upon.",
-        ),
-        "1w",
-        "Mintzberg, H. (1983), Structure in Fives",
-    ),
-    SpanPlaybook(
-        "mean_span",
-        "over_layered",
-        "Merge supervisors with too few reports",
-        (
-            "List the supervisors with one or two reports, and what each adds besides handing requests on.",
-            "Merge those that add nothing into their neighbours, and compare turns and tokens for the same task.",
-        ),
-        "1w",
-        "Urwick, L. F. (1956), The Manager's Span of Control",
-    ),
-    SpanPlaybook(
-        "decision_bottleneck",
-        "broadly_overloaded",
-        "Redesign the crew around its load",
-        (
-            "Stop adding agents; draw lines, authority and the flow of information for the rate that really arrives, "
-            "and cut the work into crews that need little of one another.",
-            "Move one kind of request at a time to the new form, and keep the old one until its load score is below "
-            "0.3.",
-        ),
-        "1m",
-        "Galbraith, J. R. (1995), Designing Organizations",
-    ),
-    SpanPlaybook(
-        "decision_bottleneck",
-        "remove_bottleneck",
-        "Do without the bottleneck",
-        (
-            "Separate what the agent does: routing becomes a rule in code, decisions go to its reports, the memory of "
-            "the crew goes to a shared store.",
-            "Run with and without the agent side by side on the same tasks, and retire it once outcomes are as good.",
-        ),
-        "1m",
-        "Mintzberg, H. (1983), Structure in Fives",
-    ),
-    SpanPlaybook(
-        "max_span",
-        "new_eval",
-        "Test the crew's form like its code",
-        (
-            "Compute the load score whenever the roster changes, and fail the build when a span rises over seven or "
-            "the score over 0.3.",
-            "Keep one task that made the supervisor queue as a regression test, at the rate at which it did.",
-        ),
-        "1d",
-        "Graicunas, V. A. (1937), Relationship in Organization",
-    ),
-    SpanPlaybook(
-        "decision_bottleneck",
-        "human_review",
-        "Put a person beside the bottleneck",
-        (
-            "Send requests that waited too long to a person, with the roster line and the waiting time.",
-            "After a week, sort what arrived by kind: each frequent kind becomes a delegated decision or a new line.",
-        ),
-        "1d",
-        "Urwick, L. F. (1956), The Manager's Span of Control",
-    ),
-)
+PLAYBOOKS = shapes.playbooks(SpanPlaybook, (
+    ("max_span", "wide_span_orchestrator", "Bring a wide span down to six", (
+        "Group the reports by work that interlocks and give each group of at most six a lead with partial authority; "
+        "independent work whose results are merged mechanically may stay as it is.",
+        "Let only the leads report to the orchestrator, replay the same load, and compare how long a report waits for "
+        "an answer before and after.",
+    ), "1w", "Urwick, L. F. (1956), The Manager's Span of Control"),
+    ("hierarchy_depth", "deep_hierarchy", "Take out levels that only relay", (
+        "For each level, count over a few runs how many messages it changed and how many it only passed on.",
+        "Remove the levels that mostly pass on, attach their reports one level up, and check that no span rises over "
+        "six.",
+    ), "1w", "Mintzberg, H. (1983), Structure in Fives"),
+    ("decision_bottleneck", "single_bottleneck", "Move routine decisions to where the knowledge is", (
+        "List what the bottleneck decided in the last runs, and mark every decision that its report could have taken "
+        "with what it knew.",
+        "Give the reports authority for exactly these, with a limit (cost, scope, risk) beyond which they ask; follow "
+        "wrong decisions and waiting time for a week.",
+    ), "1w", "Galbraith, J. R. (1995), Designing Organizations"),
+    ("decision_bottleneck", "load_amplified_bottleneck", "Give the load a second way", (
+        "Add a deputy with equal authority and split incoming requests by key, so that related requests meet the same "
+        "agent.",
+        "Raise the rate in a test up to the estimated breaking rate; agree what is shed or queued, and for how long, "
+        "above it.",
+    ), "1w", "Galbraith, J. R. (1995), Designing Organizations"),
+    ("span_gini", "imbalanced_supervisors", "Level the spans", (
+        "Compare supervisors by reports and by requests per report; a wide span over quiet work may be fair.",
+        "Move reports from the most to the least loaded supervisor along kinds of work, open requests included, until "
+        "no span is more than twice another.",
+    ), "1d", "Graicunas, V. A. (1937), Relationship in Organization"),
+    ("centralization_index", "over_centralized", "Decentralise by kind of decision", (
+        "Sort decisions into those that bind the whole crew and those that bind one agent's work; keep only the first "
+        "at the centre.",
+        "Grant partial authority for the second kind, and let the centre see the outcomes afterwards instead of "
+        "approving beforehand.",
+    ), "1w", "Mintzberg, H. (1983), Structure in Fives"),
+    ("centralization_index", "under_centralized", "Give somebody the last word", (
+        "Find the decisions that were taken twice, differently, or not at all, and name one owner for each kind.",
+        "Add a coordinator with authority over these kinds only, and record each time that it is called upon.",
+    ), "1w", "Mintzberg, H. (1983), Structure in Fives"),
+    ("mean_span", "over_layered", "Merge supervisors with too few reports", (
+        "List the supervisors with one or two reports, and what each adds besides handing requests on.",
+        "Merge those that add nothing into their neighbours, and compare turns and tokens for the same task.",
+    ), "1w", "Urwick, L. F. (1956), The Manager's Span of Control"),
+    ("decision_bottleneck", "broadly_overloaded", "Redesign the crew around its load", (
+        "Stop adding agents; draw lines, authority and the flow of information for the rate that really arrives, and "
+        "cut the work into crews that need little of one another.",
+        "Move one kind of request at a time to the new form, and keep the old one until its load score is below 0.3.",
+    ), "1m", "Galbraith, J. R. (1995), Designing Organizations"),
+    ("decision_bottleneck", "remove_bottleneck", "Do without the bottleneck", (
+        "Separate what the agent does: routing becomes a rule in code, decisions go to its reports, the memory of the "
+        "crew goes to a shared store.",
+        "Run with and without the agent side by side on the same tasks, and retire it once outcomes are as good.",
+    ), "1m", "Mintzberg, H. (1983), Structure in Fives"),
+    ("max_span", "new_eval", "Test the crew's form like its code", (
+        "Compute the load score whenever the roster changes, and fail the build when a span rises over seven or the "
+        "score over 0.3.",
+        "Keep one task that made the supervisor queue as a regression test, at the rate at which it did.",
+    ), "1d", "Graicunas, V. A. (1937), Relationship in Organization"),
+    ("decision_bottleneck", "human_review", "Put a person beside the bottleneck", (
+        "Send requests that waited too long to a person, with the roster line and the waiting time.",
+        "After a week, sort what arrived by kind: each frequent kind becomes a delegated decision or a new line.",
+    ), "1d", "Urwick, L. F. (1956), The Manager's Span of Control"),
+))  # fmt: skip
 
 ATTACH = {
     ("max_span", "split_supervisor_load"): "wide_span_orchestrator",

@@ -26,8 +26,8 @@ from vstack_proto.patterns.common import (
     Source,
     Step,
     asks,
-    attach_playbooks,
     banded,
+    paired_playbooks,
 )
 from vstack_proto.patterns.superflocks_numbers import (
     Passed,
@@ -250,7 +250,7 @@ def conclude(case: Case[RoutingTrace], answers: Answers) -> SuperflocksDetection
         told.top, trace.success, banded(told.fragility, signs.BANDS), profile,
         abilities_of(told, notes[0], passed) if forensic else None,
         failures_of(told, notes[1], elsewhere) if forensic else None,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=paired_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*case.evidence_of_signals(), *added]),
         confidence=round(min(0.9, sure), 2),

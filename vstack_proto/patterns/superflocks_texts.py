@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Share, Step
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count, Evidence, Share, Step
 from vstack_proto.patterns.signs import Rule
 from vstack_proto.patterns.talk import phrase
-from vstack_proto.trace import utc
 
 Metric = Literal[
     "top_agent_share", "routing_gini", "complementarity_utilization", "fallback_coverage", "failure_clustering",
@@ -22,7 +20,6 @@ Kind = Literal[
     "new_eval", "add_routing_eval", "compose_pattern",
 ]  # fmt: skip
 
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 FRAMEWORK = """\
 Muir bred hens twice: from the best layers of all, and from the best cages. The flock of best layers ended with most \
@@ -78,7 +75,7 @@ class AgentCapability(msgspec.Struct, frozen=True):
         return f"{self.agent_name} can: " + ", ".join(f"{k} {v:g}" for k, v in self.capability_scores.items())
 
 
-class RoutingDecision(msgspec.Struct, frozen=True):
+class RoutingDecision(shapes.Dated, frozen=True):
     """One task, and where it went."""
 
     task_id: str
@@ -87,12 +84,8 @@ class RoutingDecision(msgspec.Struct, frozen=True):
     candidates: tuple[str, ...] = ()
     reason: str = ""
     outcome: Literal["success", "failure", "partial", "unknown"] = "unknown"
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
     def line(self) -> str:
         """The decision as a step that evidence can quote."""
@@ -124,29 +117,24 @@ class RoutingBaseline(msgspec.Struct, frozen=True):
     """How this detection differs from an earlier one of the same router."""
 
     historical_baseline_id: str | None = None
-    historical_generated_at: Moment | None = None
+    historical_generated_at: shapes.Moment | None = None
     baseline_profile_pattern: str | None = None
     fragility_delta: float = 0.0
     drift_severity: Literal["none", "minor", "moderate", "severe"] = "none"
     notes: str = ""
 
 
-class SuperflocksPlaybook(msgspec.Struct, frozen=True):
+class SuperflocksPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of routing; ``pattern`` is the quality of routing that it is for."""
 
     pattern: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
 MUIR = "Muir 1996, Group selection for adaptation to multiple-hen cages"
 PAGE = "Page 2007, The Difference"
 HEFFERNAN = "Heffernan 2014, A Bigger Prize"
 HACKMAN = "Hackman 2002, Leading Teams"
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(SuperflocksPlaybook, (
     ("superflocks", "top_agent_monopoly", "Break the monopoly of the top agent", (
         "Route a fixed tenth of the tasks at random among agents that can do the class.",
         "Cap the top agent at twice an even share; what exceeds the cap goes to the next best of the class.",
@@ -198,8 +186,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Rotate the first choice per class among agents above 0.5.",
         "Keep the rotation where quality stays within five percent.",
     ), "1d", MUIR),
-)  # fmt: skip
-PLAYBOOKS: tuple[SuperflocksPlaybook, ...] = tuple(SuperflocksPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("superflocks", "introduce_routing_jitter"): "top_agent_monopoly",
@@ -232,7 +219,7 @@ COMPOSITION = Composition(
 )
 
 
-class RoutingIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class RoutingIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the routing; what a model proposes has the same shape."""
 
     intervention_type: Kind

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -198,26 +198,6 @@ def counted(case: Case[Any], told: Iterable[Happening[K]]) -> Mapping[str, int]:
     return Counter(kind for kind, _, _ in stood(case, told))
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every intervention tells besides its target and type; a model proposes in the same shape."""
-
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
-
-
-class Plan(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change, with what must hold before it, whether it can be taken back, and what will show that it worked."""
-
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
-
-
 def proposed(
     answers: Answers, first: str, composition: Composition, profile: str, wanting: Container[str] | None = None
 ) -> tuple[Any, ...]:
@@ -246,6 +226,26 @@ class Advice(msgspec.Struct, frozen=True):
     effort: Effort = "1d"
     risk: Risk = "low"
 
+    def change(self, make: Callable[..., Chosen], level: Level, where: str = "", *more: str) -> Chosen:
+        """The intervention that follows.
+
+        Args:
+            make: Its Struct, a ``shapes.Change`` that takes target and type first, and then what ``more`` holds.
+            level: How much it can change.
+            where: Said after the reason.
+        """
+        return make(
+            self.label,
+            self.kind,
+            *more,
+            description=self.description,
+            suggested_implementation=self.implementation,
+            estimated_impact=level,
+            rationale=f"{self.why}{where}",
+            effort_estimate=self.effort,
+            risk=self.risk,
+        )
+
 
 MAX_ADVICE = 5
 
@@ -256,7 +256,7 @@ def advised(
     """What the failure modes seen call for, the strongest first.
 
     Args:
-        make: The intervention's Struct, a ``Change`` that takes target and type first.
+        make: The intervention's Struct, as ``Advice.change`` takes it.
         signals: Named by failure mode; others are passed over.
         advice: By failure mode.
         wanting: The labels for which something is to change.
@@ -265,19 +265,8 @@ def advised(
     weights = weigh((one for found in seen.values() for one in found), seen)
     chosen = []
     for mode in sorted(seen, key=lambda name: -weights[name])[:MAX_ADVICE]:
-        own = advice[mode]
-        chosen.append(
-            make(
-                own.label,
-                own.kind,
-                description=own.description,
-                suggested_implementation=own.implementation,
-                estimated_impact=impact(weights[mode]),
-                rationale=f"{own.why} See {listed(one.steps[0] for one in seen[mode])}.",
-                effort_estimate=own.effort,
-                risk=own.risk,
-            )
-        )
+        where = f" See {listed(one.steps[0] for one in seen[mode])}."
+        chosen.append(advice[mode].change(make, impact(weights[mode]), where))
     return tuple(chosen)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
 
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns import thomas_kilmann_passes as passes
 from vstack_proto.patterns import thomas_kilmann_signs as rules
 from vstack_proto.patterns import thomas_kilmann_texts as texts
@@ -20,7 +20,6 @@ from vstack_proto.patterns.common import (
     Case,
     Count,
     Detection,
-    Fault,
     Pattern,
     Reading,
     Severity,
@@ -28,14 +27,16 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     Step,
-    attach_playbooks,
     banded,
+    facts,
+    not_empty,
+    paired_playbooks,
 )
 from vstack_proto.patterns.thomas_kilmann_numbers import Observed, Profile, Stance
 from vstack_proto.patterns.thomas_kilmann_passes import StyleRecommendation
 from vstack_proto.patterns.thomas_kilmann_signs import asked_for
 from vstack_proto.patterns.thomas_kilmann_texts import STYLES, Style
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source("Thomas, K. W.; Kilmann, R. H.", "1974", "Thomas-Kilmann Conflict Mode Instrument"),
@@ -46,17 +47,13 @@ SOURCES = (
 )  # fmt: skip
 
 
-class Turn(msgspec.Struct, frozen=True):
+class Turn(shapes.Dated, frozen=True):
     """One turn of the conversation."""
 
     role: signs.Role
     content: str
     timestamp: dt.datetime | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class AgentInteractionTrace(msgspec.Struct, frozen=True):
@@ -151,10 +148,8 @@ def from_trace(canonical: CanonicalTrace) -> AgentInteractionTrace:
 
 def read(trace: AgentInteractionTrace) -> Reading:
     """Facts, then the turns; a turn's kind is its role."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    named = (("task category", trace.task_category), ("agent", trace.agent_id), ("model", trace.model_name))
-    facts += [(name, told) for name, told in named if told]
-    return Reading(tuple(facts), tuple(Step(_speaker(trace, turn), turn.role, turn.content) for turn in trace.turns))
+    known = facts(trace, "task", "outcome", "success", "task_category", "agent_id", "model_name")
+    return Reading(tuple(known), tuple(Step(_speaker(trace, turn), turn.role, turn.content) for turn in trace.turns))
 
 
 def _speaker(trace: AgentInteractionTrace, turn: Turn) -> str:
@@ -162,12 +157,6 @@ def _speaker(trace: AgentInteractionTrace, turn: Turn) -> str:
     if isinstance(name, str) and name:
         return name
     return trace.agent_id or "agent" if turn.role == "agent" else turn.role
-
-
-def preconditions(trace: AgentInteractionTrace) -> Iterable[Fault]:
-    """There must be something to read."""
-    if not trace.turns:
-        yield Fault("/turns", "must not be empty")
 
 
 def signals(trace: AgentInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -232,7 +221,7 @@ def conclude(case: Case[AgentInteractionTrace], answers: Answers) -> ConflictSty
         profile_pattern=stance.profile,
         style_fit_audit=_fit(trace, stance, f"{audit.fit if audit else ''} {asked.told}"),
         pattern_consistency_audit=_consistency(case, judged, audit.consistency if audit else ""),
-        attached_playbooks=attach_playbooks(
+        attached_playbooks=paired_playbooks(
             texts.PLAYBOOKS, texts.ATTACH, [(target, one.intervention_type) for one in chosen]
         ),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": stance.profile}, trace.framework, payload),
@@ -260,7 +249,15 @@ def _recommended(case: Case[Any], answers: Answers, stance: Stance) -> tuple[Sty
     turns = [signal.steps[0] for signal in case.signals if stance.observed in (signal.name, "mixed")]
     why = f"{stance.observed} where {stance.optimal} was asked for" + (f", {signs.listed(turns)}" if turns else "")
     weight, effort = signs.impact(stance.mismatch), book.expected_effort
-    own = StyleRecommendation(kind, f"{book.title}.", " ".join(book.steps), weight, why, effort, "low")
+    own = StyleRecommendation(
+        kind,
+        description=f"{book.title}.",
+        suggested_implementation=" ".join(book.steps),
+        estimated_impact=weight,
+        rationale=why,
+        effort_estimate=effort,
+        risk="low",
+    )
     return signs.adopted(told, texts.COMPOSITION, stance.profile) or (own,)
 
 
@@ -306,24 +303,10 @@ def _consistency(case: Case[Any], judged: Mapping[str, signs.Judged], told: str)
 
 
 PATTERN = Pattern(
-    name="thomas_kilmann",
-    number=29,
-    friendly="Thomas-Kilmann Conflict",
-    group="Module 2 / Team",
+    name="thomas_kilmann", number=29, friendly="Thomas-Kilmann Conflict", group="Module 2 / Team",
     summary="Finds how an agent meets conflict, and whether another style would have served the situation better.",
-    framework=texts.FRAMEWORK,
-    sources=SOURCES,
-    trace=AgentInteractionTrace,
-    detection=ConflictStyleSelection,
-    from_trace=from_trace,
-    read=read,
-    signals=signals,
-    assess_offline=assess_offline,
-    passes=passes.PASSES,
-    conclude=conclude,
-    playbooks=texts.PLAYBOOKS,
-    attach=texts.ATTACH,
-    composition=texts.COMPOSITION,
-    non_blank=("task", "outcome"),
-    preconditions=preconditions,
-)
+    framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentInteractionTrace, detection=ConflictStyleSelection,
+    from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=passes.PASSES,
+    conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
+    non_blank=("task", "outcome"), preconditions=not_empty("turns"),
+)  # fmt: skip

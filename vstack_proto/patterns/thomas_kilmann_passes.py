@@ -6,18 +6,16 @@ from typing import Any
 
 import msgspec
 
-from vstack_proto.patterns import signs
+from vstack_proto.patterns import shapes, signs
 from vstack_proto.patterns.common import (
     Answer,
     Answers,
     Case,
-    Effort,
     Evidence,
-    Level,
     Mode,
     Pass,
-    Risk,
     Share,
+    asks,
 )
 from vstack_proto.patterns.thomas_kilmann_numbers import Stance, called_for, stance_of
 from vstack_proto.patterns.thomas_kilmann_signs import asked_for
@@ -53,26 +51,16 @@ words of the other side, of tools or of the task's own terms that show stakes, t
 answers is none. reading: one sentence. The style that this calls for is computed."""
 
 
-class StyleRecommendation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StyleRecommendation(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of how the agent chooses its style."""
 
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Finding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly one style shows."""
 
     style: Style
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class StylesAnswer(Answer, frozen=True):
@@ -173,15 +161,15 @@ def off(stance: Stance) -> bool:
     return stance.observed != stance.optimal and max(stance.scores.values()) >= signs.SHOWS
 
 
-READ = Pass("styles", StylesAnswer, lambda case, answers: TASK)
+READ = Pass("styles", StylesAnswer, asks(TASK))
 CHANGES = Pass("recommendations", RemedyAnswer, ask_changes, lambda case, answers: off(_look(case, answers)))
 PASSES: dict[Mode, tuple[Pass, ...]] = {
-    "quick": (Pass("styles", QuickAnswer, lambda case, answers: f"{TASK}\n\n{ASK_CHANGES}"),),
+    "quick": (Pass("styles", QuickAnswer, asks(f"{TASK}\n\n{ASK_CHANGES}")),),
     "standard": (READ, CHANGES),
     "forensic": (
         READ,
-        Pass("audit", AuditAnswer, lambda case, answers: ASK_AUDIT),
-        Pass("situation", SituationAnswer, lambda case, answers: ASK_SITUATION, shows),
+        Pass("audit", AuditAnswer, asks(ASK_AUDIT)),
+        Pass("situation", SituationAnswer, asks(ASK_SITUATION), shows),
         CHANGES,
     ),
 }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import msgspec
-
-from vstack_proto.patterns.common import Composition, Effort
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Composition
 
 Style = Literal["competing", "accommodating", "avoiding", "compromising", "collaborating"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -37,18 +36,13 @@ not avoiding.
 Evidence is a turn of the agent at a point where concerns differ, beside what the other side had said."""
 
 
-class StylePlaybook(msgspec.Struct, frozen=True):
+class StylePlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one style."""
 
     style: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(StylePlaybook, (
     ("competing", "wrong_context", "Route insistence to where it belongs", (
         "Add a router before the reply: harm, law or emergency goes to the firm prompt, everything else to one that "
         "must first restate the other side's concern.",
@@ -97,8 +91,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Patch the prompt: before changing position say what is new; without anything new keep it.",
         "Replay the run with the same facts in another order, and compare the end.",
     ), "1d", "Sharma and others 2023"),
-)  # fmt: skip
-PLAYBOOKS: tuple[StylePlaybook, ...] = tuple(StylePlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("competing", "style_router"): "wrong_context",

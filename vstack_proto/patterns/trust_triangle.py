@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import shapes, signs, talk
 from vstack_proto.patterns import trust_triangle_texts as texts
 from vstack_proto.patterns.common import (
     Answer,
@@ -19,7 +18,6 @@ from vstack_proto.patterns.common import (
     Count,
     Detection,
     Evidence,
-    Fault,
     Mode,
     Pass,
     Pattern,
@@ -32,9 +30,11 @@ from vstack_proto.patterns.common import (
     asks,
     attach_playbooks,
     banded,
+    facts,
+    not_empty,
 )
 from vstack_proto.patterns.trust_triangle_texts import LEG_OF, Kind, Leg, TrustPlaybook
-from vstack_proto.trace import CanonicalTrace, utc
+from vstack_proto.trace import CanonicalTrace
 
 SOURCES = (
     Source("Frei, F. X.; Morriss, A.", "2020", "Begin with Trust"),
@@ -51,20 +51,15 @@ Profile = Literal[
     "healthy_trust", "logic_wobble_dominant", "authenticity_wobble_dominant", "empathy_wobble_dominant",
     "full_triangle_collapse", "logic_authenticity_paired", "empathy_isolated_wobble", "indeterminate",
 ]  # fmt: skip
-Moment = Annotated[dt.datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class InteractionTurn(msgspec.Struct, frozen=True):
+class InteractionTurn(shapes.Dated, frozen=True):
     """One turn; ``metadata`` may name its speaker as ``agent``."""
 
     role: signs.Role
     content: str
-    timestamp: Moment | None = None
+    timestamp: shapes.Moment | None = None
     metadata: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if self.timestamp is not None:
-            msgspec.structs.force_setattr(self, "timestamp", utc(self.timestamp))
 
 
 class AgentInteractionTrace(msgspec.Struct, frozen=True):
@@ -94,7 +89,7 @@ class LegWobble(msgspec.Struct, frozen=True):
     confidence: Share = 0.5
 
 
-class TrustIntervention(talk.Change, frozen=True, forbid_unknown_fields=True):
+class TrustIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change that steadies a leg."""
 
     target_leg: Leg
@@ -167,19 +162,9 @@ def from_trace(canonical: CanonicalTrace) -> AgentInteractionTrace:
 
 def read(trace: AgentInteractionTrace) -> Reading:
     """The task and how it ended, then the turns, each with its role."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    named = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts += [(name, value) for name, value in named if value]
-    if trace.user_satisfaction is not None:
-        facts.append(("user satisfaction", f"{trace.user_satisfaction:g}"))
+    known = facts(trace, "task", "outcome", "success", "agent_id", "model_name", "framework", "user_satisfaction")
     steps = (Step(str(turn.metadata.get("agent") or turn.role), turn.role, turn.content) for turn in trace.turns)
-    return Reading(tuple(facts), tuple(steps))
-
-
-def preconditions(trace: AgentInteractionTrace) -> Iterable[Fault]:
-    """Somebody said something."""
-    if not trace.turns:
-        yield Fault("/turns", "must not be empty")
+    return Reading(tuple(known), tuple(steps))
 
 
 def signals(trace: AgentInteractionTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -306,7 +291,6 @@ def _audit(
         LegWobble(leg, score, signs.gravity(score), told[leg].explanation, told[leg].quotes[:6], confidence)
         for leg, score in zip(LEGS, scores.values(), strict=True)
     )
-    pairs = [(one.target_leg, one.intervention_type) for one in interventions]
     payload = {"leg_scores": scores, "dominant_wobble": dominant}
     ranked = sorted(told.values(), key=lambda own: -own.score)
     return TrustTriangleAudit(
@@ -321,7 +305,7 @@ def _audit(
         banded(max(scores.values()), signs.BANDS),
         profile,
         **(audits_of(case, events) if case.mode == "forensic" else {}),
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, pairs),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff({"profile_pattern": profile}, trace.framework, payload),
         evidence=signs.each_once([*(proof for own in ranked for proof in own.proofs), *lapses]),
         confidence=confidence,
@@ -367,5 +351,5 @@ PATTERN = Pattern(
     framework=texts.FRAMEWORK, sources=SOURCES, trace=AgentInteractionTrace, detection=TrustTriangleAudit,
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline, passes=PASSES, conclude=conclude,
     playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION, non_blank=("outcome", "task"),
-    preconditions=preconditions,
+    preconditions=not_empty("turns"),
 )  # fmt: skip

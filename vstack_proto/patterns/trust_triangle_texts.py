@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns import signs, talk
-from vstack_proto.patterns.common import Composition, Effort, Evidence, Reading, Share, Signal, Step
+from vstack_proto.patterns import shapes, signs, talk
+from vstack_proto.patterns.common import Composition, Evidence, Reading, Share, Signal, Step
 
 Leg = Literal["logic", "authenticity", "empathy"]
 Kind = Literal[
@@ -170,71 +170,66 @@ CueKind = Literal["missed", "addressed"]
 LAPSES: frozenset[str] = frozenset({"ungrounded", "contradicted", "sycophantic", "missed"})
 
 
-class TrustPlaybook(msgspec.Struct, frozen=True):
+class TrustPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one leg."""
 
     leg: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-PLAYBOOKS = (
-    TrustPlaybook("logic", "hallucinated_facts", "Ground what is told", (
+PLAYBOOKS = shapes.playbooks(TrustPlaybook, (
+    ("logic", "hallucinated_facts", "Ground what is told", (
         "List the kinds of claim the agent makes and the source that could support each; index those sources.",
         "Retrieve before answering, and have every factual sentence carry the passage it rests on, or be cut.",
         "Take fifty past answers, have a reader mark unsupported sentences, and track the rate each week.",
     ), "1w", "Lewis et al. 2020, Retrieval-Augmented Generation"),
-    TrustPlaybook("logic", "math_errors", "Compute, do not recall", (
+    ("logic", "math_errors", "Compute, do not recall", (
         "Give the agent a calculator or code tool and forbid computed numbers that no call returned.",
         "Re-compute every 'a op b = c' of an answer before it is sent; a mismatch sends it back.",
     ), "1d", FREI),
-    TrustPlaybook("logic", "broken_reasoning", "Conclusions that follow", (
+    ("logic", "broken_reasoning", "Conclusions that follow", (
         "Have the agent put the conclusion first and the two or three facts it rests on under it.",
         "Let a second call try to break the weakest of these links, with the tool results at hand.",
         "Stop on a failed or empty result: say so to the user instead of concluding past it.",
     ), "1d", FREI),
-    TrustPlaybook("authenticity", "false_confidence", "Words as sure as the knowledge", (
+    ("authenticity", "false_confidence", "Words as sure as the knowledge", (
         "Collect the absolute words of past answers (absolutely, guaranteed, no risk) and what came of each claim.",
         "Ask for a stated confidence per claim and plot it against outcomes.",
         "Map levels to words (known, likely, a guess) in the instruction, and check the mapping each month.",
     ), "1d", FREI),
-    TrustPlaybook("authenticity", "sycophancy", "Hold a position that is right", (
+    ("authenticity", "sycophancy", "Hold a position that is right", (
         "Build pairs of dialogues: one with a bare 'are you sure?', one with a real counter-argument.",
         "Measure how often a right answer is given up in the first kind; that rate is the target.",
         "Require a new fact or a check to be named in every reversal, and cut praise of the user's question.",
     ), "1d", SHARMA),
-    TrustPlaybook("authenticity", "value_inconsistency", "One voice for every listener", (
+    ("authenticity", "value_inconsistency", "One voice for every listener", (
         "Put the same question with and without an audience, and compare the answers.",
         "Write the rule that differed into the instruction as one sentence that holds for every listener.",
     ), "1h", FREI),
-    TrustPlaybook("empathy", "generic_responses", "Answer this person", (
+    ("empathy", "generic_responses", "Answer this person", (
         "Carry goal, constraints and earlier words of the user into each call.",
         "Have the reply use at least one detail that only this user gave.",
         "Sample replies weekly and ask: could this have been sent to anybody? Rewrite the prompt for those.",
     ), "1d", FREI),
-    TrustPlaybook("empathy", "missed_emotional_cues", "Notice before you instruct", (
+    ("empathy", "missed_emotional_cues", "Notice before you instruct", (
         "Mark stated feelings and stakes in user turns, and ask that the reply name them in its first sentence.",
         "Score twenty such dialogues before each release; a reply that starts with an instruction fails.",
     ), "1d", "Goleman 1995, Emotional Intelligence"),
-    TrustPlaybook("empathy", "ignored_user_intent", "Answer the question that was asked", (
+    ("empathy", "ignored_user_intent", "Answer the question that was asked", (
         "Restate the request in one sentence before working on it, and ask when two readings are possible.",
         "Before sending, compare the draft with that sentence; count each time a user repeats a request.",
     ), "1d", FREI),
-    TrustPlaybook("logic", "vague_claims", "Name the source or the doubt", (
+    ("logic", "vague_claims", "Name the source or the doubt", (
         "Ban 'studies show' and its like in the instruction; a claim names its source or calls itself an estimate.",
         "Scan answers for such phrases before they are sent, and return those that hold one.",
     ), "1h", FREI),
-    TrustPlaybook("authenticity", "hidden_limits", "Say what was not done", (
+    ("authenticity", "hidden_limits", "Say what was not done", (
         "Require the call that checked beside every 'checked', 'tested' or 'verified'.",
         "End answers with one line: what was not checked, and what the agent cannot see.",
     ), "1h", "Edmondson 1999, Psychological safety"),
-    TrustPlaybook("none-observed", "healthy_baseline", "Keep the run as a baseline", (
+    ("none-observed", "healthy_baseline", "Keep the run as a baseline", (
         "Store this audit as the baseline of the agent, and compare the leg scores after every change of prompt.",
     ), "1h", FREI),
-)  # fmt: skip
+))  # fmt: skip
 
 
 ATTACH = {

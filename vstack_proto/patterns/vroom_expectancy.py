@@ -324,9 +324,7 @@ def conclude(case: Case[AgentExpectancyTrace], answers: Answers) -> VroomDetecti
         profile_pattern=profile,
         prompt_signals=words.listed(case, answers.get("signals")),
         eiv_interaction_audit=_audit(scores, answers, told),
-        attached_playbooks=attach_playbooks(
-            texts.PLAYBOOKS, texts.ATTACH, [(one.target_term, one.intervention_type) for one in interventions]
-        ),
+        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, interventions),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*said, *turns, *signs.proofs(case, seen)]),
         confidence=sure,

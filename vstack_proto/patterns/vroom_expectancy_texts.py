@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from vstack_proto.patterns import talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Count, Evidence
 from vstack_proto.patterns.observed import OVERLAYS
 
 Term = Literal["expectancy", "instrumentality", "valence"]
@@ -74,7 +74,7 @@ a tool have kept it up (expectancy), a reader or a consequence (instrumentality)
 notes say in two sentences which term, if it rose, would let the others count. Scored so far: {found}."""
 
 
-class VroomIntervention(talk.Plan, frozen=True, forbid_unknown_fields=True):
+class VroomIntervention(shapes.Plan, frozen=True, forbid_unknown_fields=True):
     """One change of prompt, task or scaffold."""
 
     target_term: Term
@@ -170,18 +170,13 @@ class TurnsAnswer(Answer, frozen=True):
     notes: str
 
 
-class VroomPlaybook(msgspec.Struct, frozen=True):
+class VroomPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one term."""
 
     term: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(VroomPlaybook, (
     ("expectancy", "task_too_sprawling", "Cut the task until effort shows", (
         "Split the task into batches that fit a tenth of the budget, each with its own check.",
         "State the goal of a batch as a count or a test, not as a direction.",
@@ -253,8 +248,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Add a check that the short cut fails: hidden tests, a reader's question, a sample by hand.",
         "Follow both, measure and result, and change the measure where they part.",
     ), "1w", "Casper et al. 2023"),
-)  # fmt: skip
-PLAYBOOKS: tuple[VroomPlaybook, ...] = tuple(VroomPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("expectancy", "scaffold_subtasks"): "task_too_sprawling",

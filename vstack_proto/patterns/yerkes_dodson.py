@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
@@ -16,7 +16,6 @@ from vstack_proto.patterns.common import (
     Case,
     Detection,
     Evidence,
-    Fault,
     Pass,
     Pattern,
     Reading,
@@ -25,8 +24,10 @@ from vstack_proto.patterns.common import (
     Signal,
     Source,
     asks,
-    attach_playbooks,
     banded,
+    facts,
+    not_empty,
+    paired_playbooks,
 )
 from vstack_proto.patterns.yerkes_dodson_loads import (
     CognitiveLoadAnalysis,
@@ -137,21 +138,13 @@ def from_trace(canonical: CanonicalTrace) -> AgentPerformanceTrace:
     )
 
 
-def preconditions(trace: AgentPerformanceTrace) -> Iterable[Fault]:
-    """Somebody must have seen something."""
-    if not trace.observed_behaviors:
-        yield Fault("/observed_behaviors", "must not be empty")
-
-
 def read(trace: AgentPerformanceTrace) -> Reading:
     """The task, how it ended and the pressure, then the behaviours."""
-    facts = [("task", trace.task), ("outcome", trace.outcome), ("success", "yes" if trace.success else "no")]
-    known = (("agent", trace.agent_id), ("model", trace.model_name), ("framework", trace.framework))
-    facts += [(name, value) for name, value in known if value]
+    known = facts(trace, "task", "outcome", "success", "agent_id", "model_name", "framework")
     pressure = msgspec.structs.asdict(trace.pressure).items()
     told = ((name, "; ".join(value) if isinstance(value, tuple) else value) for name, value in pressure)
-    facts += [(name.replace("_", " "), str(value)) for name, value in told if value not in (None, "")]
-    return Reading(tuple(facts), tuple(observed.behaviours(trace.observed_behaviors, trace.metadata, trace.agent_id)))
+    known += [(name.replace("_", " "), str(value)) for name, value in told if value not in (None, "")]
+    return Reading(tuple(known), tuple(observed.behaviours(trace.observed_behaviors, trace.metadata, trace.agent_id)))
 
 
 def signals(trace: AgentPerformanceTrace, reading: Reading) -> tuple[Signal, ...]:
@@ -274,7 +267,7 @@ def conclude(case: Case[AgentPerformanceTrace], answers: Answers) -> WorkloadDet
     return WorkloadDetection(
         zone, _rows(scores, judged, sure), distance, failure, interventions,
         trace.agent_id, trace.model_name, trace.success, banded(distance, signs.BANDS), profile, load, saturation,
-        attached_playbooks=attach_playbooks(texts.PLAYBOOKS, texts.ATTACH, [(zone, kind) for kind in kinds]),
+        attached_playbooks=paired_playbooks(texts.PLAYBOOKS, texts.ATTACH, [(zone, kind) for kind in kinds]),
         composition_handoff=texts.COMPOSITION.handoff(labels, trace.framework, payload, kinds),
         evidence=signs.each_once([*(proof for one in ranked for proof in one.proofs), *turned, *proofs]),
         confidence=sure,
@@ -327,5 +320,5 @@ PATTERN = Pattern(
     from_trace=from_trace, read=read, signals=signals, assess_offline=assess_offline,
     passes={"quick": (QUICK,), "standard": (CLOSELY, CHANGES), "forensic": (PLAINLY, COURSE, LOADS, CHANGES)},
     conclude=conclude, playbooks=texts.PLAYBOOKS, attach=texts.ATTACH, composition=texts.COMPOSITION,
-    non_blank=("outcome", "task"), preconditions=preconditions,
+    non_blank=("outcome", "task"), preconditions=not_empty("observed_behaviors"),
 )  # fmt: skip

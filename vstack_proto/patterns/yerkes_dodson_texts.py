@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
 from vstack_proto.patterns.talk import Advice
 
@@ -101,13 +102,10 @@ class WorkloadIntervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     success_metric: str = ""
 
 
-class ZoneFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ZoneFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):
     """How strongly too little or too much pressure shows."""
 
     zone: Side
-    score: Share
-    explanation: str
-    evidence: tuple[Evidence, ...]
 
 
 class ZonesAnswer(Answer, frozen=True):
@@ -143,18 +141,13 @@ class LoadAnswer(Answer, frozen=True):
     evidence: tuple[Evidence, ...]
 
 
-class WorkloadPlaybook(msgspec.Struct, frozen=True):
+class WorkloadPlaybook(shapes.Playbook, frozen=True):
     """What to do about one failure mode of one zone."""
 
     zone: str
-    failure_mode: str
-    title: str
-    steps: tuple[str, ...]
-    expected_effort: Effort
-    anchor_citation: str = ""
 
 
-_ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
+PLAYBOOKS = shapes.playbooks(WorkloadPlaybook, (
     ("under_pressure", "wandering", "Give the work an end", (
         "Write the one question that the run must answer on the first line of the prompt.",
         "Set a limit of steps a third above what a focused run took.",
@@ -224,8 +217,7 @@ _ROWS: tuple[tuple[str, str, str, tuple[str, ...], Effort, str], ...] = (
         "Before a switch, have the agent note where it stands and what comes next.",
         "Send what belongs to another task to another agent.",
     ), "1d", "Kahneman 1973"),
-)  # fmt: skip
-PLAYBOOKS: tuple[WorkloadPlaybook, ...] = tuple(WorkloadPlaybook(*row) for row in _ROWS)
+))  # fmt: skip
 
 ATTACH = {
     ("under_pressure", "tighten_deadline"): "wandering",
