@@ -27,8 +27,9 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, port_of, quiet
+from vstack_runtime.listening import listen, port_of, prepare, quiet, reset_at_close
 from vstack_runtime.performer import Performer
+from vstack_runtime.room import Room, listeners
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
@@ -58,6 +59,10 @@ class AsyncioLine(asyncio.Protocol):
             scheme="https" if self._secure else "http",
         )
         self._server.opened(self)
+        sock = transport.get_extra_info("socket")
+        # Where uvloop takes connections, nobody has asked yet.
+        if sock is not None and not self._server.room.has(sock.fileno()):
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._driving.feed(BytesReceived(at=time.monotonic(), wall=self._server.engine.wall(), data=data))
@@ -91,6 +96,8 @@ class AsyncioLine(asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
+        if self._transport.get_write_buffer_size():
+            reset_at_close(self._transport.get_extra_info("socket"))
         self._transport.abort()
 
     def pause_reading(self) -> None:
@@ -133,7 +140,11 @@ class AsyncioLine(asyncio.Protocol):
 
 
 class AsyncioServer:
-    """Serves HTTP on asyncio."""
+    """Serves HTTP on asyncio.
+
+    Attributes:
+        room: How many connections there may be.
+    """
 
     def __init__(self, engine: Engine) -> None:
         """
@@ -144,6 +155,7 @@ class AsyncioServer:
         self.loop = asyncio.get_running_loop()
         self.performer = Performer(engine, time.monotonic)
         self.performer.call_later = self.loop.call_later
+        self.room = Room()
         self._lines: set[AsyncioLine] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
@@ -226,16 +238,17 @@ async def serve(
         OSError: The address cannot be listened at.
     """
     server = AsyncioServer(engine)
-    sockets = listen(host, port) if sockets is None else sockets
-    listeners = [await server.loop.create_server(server.line, sock=sock, backlog=BACKLOG) for sock in sockets]
+    sockets = listeners(listen(host, port) if sockets is None else sockets, server.room)
+    prepare(sockets, engine.settings.limits.write_timeout)
+    accepting = [await server.loop.create_server(server.line, sock=sock, backlog=BACKLOG) for sock in sockets]
     reloading = server.loop.create_task(_reload_keys(engine))
     try:
         engine.ready()
         stopping.listening(port_of(sockets))
         await stopping.wait()
-        await _drain(server, sockets, listeners, stopping)
+        await _drain(server, sockets, accepting, stopping)
     finally:
-        _close(listeners)
+        _close(accepting)
         with anyio.CancelScope(shield=True):
             reloading.cancel()
             await asyncio.gather(reloading, return_exceptions=True)
@@ -243,20 +256,20 @@ async def serve(
             server.performer.flush()
 
 
-def _close(listeners: Sequence[asyncio.Server]) -> None:
-    for listener in listeners:
-        listener.close()
+def _close(accepting: Sequence[asyncio.Server]) -> None:
+    for one in accepting:
+        one.close()
 
 
 async def _drain(
-    server: AsyncioServer, sockets: Sequence[socket.socket], listeners: Sequence[asyncio.Server], stopping: Stopping
+    server: AsyncioServer, sockets: Sequence[socket.socket], accepting: Sequence[asyncio.Server], stopping: Stopping
 ) -> None:
     settings, clock = server.engine.settings, time.monotonic
     server.engine.drain()
     server.tell_all(ShutdownAsked(at=clock()))
     await stopping.pause(settings.drain_delay)
     await quiet(sockets)
-    _close(listeners)
+    _close(accepting)
     server.tell_all(ListenersClosed(at=clock()))
     if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
         server.tell_all(ShutdownAsked(at=clock(), now=True))

@@ -20,16 +20,29 @@ from vstack_runtime.asgi import App
 from vstack_runtime.asyncio_server import AsyncioServer
 from vstack_runtime.engine import Engine
 from vstack_runtime.hypercorn_connection import close_idle, install
-from vstack_runtime.listening import listen, port_of, quiet
+from vstack_runtime.listening import listen, port_of, prepare, quiet
+from vstack_runtime.room import listeners
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
 
-def configuration(engine: Engine, listeners: Sequence[socket.socket]) -> hypercorn.config.Config:
+class _Config(hypercorn.config.Config):
+    """Hypercorn's, with sockets that are there already: made of their numbers, they would be any sockets."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        super().__init__()
+        self._sockets = list(sockets)
+
+    def create_sockets(self) -> hypercorn.config.Sockets:
+        """The sockets, whose turn it is."""
+        if self.ssl_enabled:
+            return hypercorn.config.Sockets(self._sockets, [], [])
+        return hypercorn.config.Sockets([], self._sockets, [])
+
+
+def configuration(engine: Engine, sockets: Sequence[socket.socket]) -> hypercorn.config.Config:
     """Hypercorn's configuration: our limits in its words. The listeners become hypercorn's, which closes them."""
     limits, wire = engine.settings.limits, WireLimits()
-    config = hypercorn.config.Config()
-    # Given away: closed a second time, here, a number may be another file's by then.
-    config.bind = [f"fd://{listener.detach()}" for listener in listeners]
+    config = _Config(sockets)
     config.backlog = BACKLOG  # it listens anew, else for 100
     # Dates and names come from the exchange, so that answers are the same on every driver.
     config.include_date_header = False
@@ -63,15 +76,17 @@ async def serve(
     app, server = App(engine), AsyncioServer(engine)
     app.performer = server.performer
     sockets = listen(host, port) if sockets is None else sockets
+    prepare(sockets, engine.settings.limits.write_timeout)
     stopping.listening(port_of(sockets))
     # Of our own, since hypercorn takes the others over.
     handles = [sock.dup() for sock in sockets]
     install(app, server)
+    taken_over = listeners(sockets, server.room)
     # Hypercorn closes its listeners when this is set, and its connections as they become idle.
     closing = anyio.Event()
     # A plain task, since a scope of anyio cancels again and again, which hypercorn's own ending does not stand.
     serving = asyncio.create_task(
-        hypercorn.asyncio.serve(app, configuration(engine, sockets), shutdown_trigger=closing.wait)  # type: ignore[arg-type]
+        hypercorn.asyncio.serve(app, configuration(engine, taken_over), shutdown_trigger=closing.wait)  # type: ignore[arg-type]
     )
     try:
         async with anyio.create_task_group() as tasks:

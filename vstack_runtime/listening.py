@@ -26,6 +26,10 @@ _NO_NEW_CONNECTIONS = (
     (0x06, 0, 0, 0),  # then drop it
     (0x06, 0, 0, 0xFFFF),  # else let it pass
 )
+# What the system takes of what a peer has no room for yet. It would take megabytes for each connection: whoever reads
+# nothing looks as if it had read all, and that memory is no process's. What is on its way does not count, so that
+# distant peers are served no slower.
+_UNSENT_BYTES = 65_536
 
 
 class Filtered(Protocol):
@@ -60,6 +64,31 @@ def listen(host: str, port: int) -> list[socket.socket]:
             sockets.append(sock)
         undo.pop_all()
     return sockets
+
+
+def prepare(sockets: Iterable[socket.socket], write_timeout: float) -> None:
+    """Have the system see to it that who reads nothing is seen, and ended; connections inherit it from their listener.
+
+    Args:
+        sockets: Listeners.
+        write_timeout: Seconds for which a peer may have no room for what it is sent, even after we have closed; then
+            it is reset. A peer that is gone is given up after as long.
+    """
+    for sock in sockets:
+        if sys.platform == "linux" and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000.0))
+
+
+def reset_at_close(sock: Filtered | None) -> None:
+    """Have a connection end with a reset: the system forgets what waits for the peer, and the peer hears of it at once.
+
+    Args:
+        sock: None where there is no socket, as in memory.
+    """
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def inherited(numbers: Iterable[int]) -> list[socket.socket]:

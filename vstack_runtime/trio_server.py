@@ -20,13 +20,16 @@ from vstack_proto.events import (
 )
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, quiet
+from vstack_runtime.listening import listen, prepare, quiet, reset_at_close
 from vstack_runtime.performer import Performer
+from vstack_runtime.room import NONE_LEFT, Room
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
 
 _READ_BYTES = 65_536
 # What may wait for a slow peer before the machine is told, and how little must be left before it is told again.
 _HIGH_WATER, _LOW_WATER = 65_536, 16_384
+# Until it is tried again to take a connection, where no descriptor was left for it.
+_RETRY_SECONDS = 0.1
 
 
 class _Line:
@@ -118,6 +121,8 @@ class _Line:
         self._more_out.set()
 
     def abort(self) -> None:
+        if self._out:
+            reset_at_close(self._socket)
         self._nursery.cancel_scope.cancel()
 
     def pause_reading(self) -> None:
@@ -162,6 +167,7 @@ class TrioServer:
         self.engine = engine
         self.aside = aside
         self.performer = Performer(engine, trio.current_time)
+        self.room = Room()
         self._lines: set[_Line] = set()
         self._all_closed = trio.Event()
         self._draining = False
@@ -169,6 +175,8 @@ class TrioServer:
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end."""
         with stream.socket:
+            if not self.room.has(stream.socket.fileno()):
+                return
             try:
                 peer = stream.socket.getpeername()
             except OSError:
@@ -227,6 +235,7 @@ async def serve(
         OSError: The address cannot be listened at.
     """
     sockets = listen(host, port) if sockets is None else sockets
+    prepare(sockets, engine.settings.limits.write_timeout)
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
     async with trio.open_nursery() as aside, trio.open_nursery() as lines:
         server = TrioServer(engine, aside)
@@ -246,11 +255,26 @@ async def _accept(
 ) -> None:
     with scope:
         try:
-            await trio.serve_listeners(server.handle, listeners, handler_nursery=lines)
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(_take, server, listener, lines)
         finally:
-            # It closes them when it ends, if it came to begin.
             for listener in listeners:
                 listener.socket.close()
+
+
+async def _take(server: TrioServer, listener: trio.SocketListener, lines: trio.Nursery) -> None:
+    while True:
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            if error.errno not in NONE_LEFT:
+                raise
+            # Files that are no connections have taken what is kept for them; who waits, waits on.
+            server.room.refuse()
+            await trio.sleep(_RETRY_SECONDS)
+        else:
+            lines.start_soon(server.handle, stream)
 
 
 async def _drain(
