@@ -40,16 +40,29 @@ def pick(catalogue: Catalogue) -> LocalPrompt:
         "title": "Choose a pattern",
         "description": "Which vstack tool fits what went wrong in a run of agents.",
         "arguments": [
-            {"name": "symptom", "title": "Symptom", "description": "What went wrong, in your words.", "required": True}
+            {
+                "name": "situation",
+                "title": "Situation",
+                "description": "What went wrong, in your words.",
+                "required": True,
+            },
+            {
+                "name": "known_artifacts",
+                "title": "Known artifacts",
+                "description": "What there is of the run: a transcript, an org chart, a survey.",
+                "required": False,
+            },
         ],
     }
 
     def make(given: Mapping[str, str]) -> list[dict[str, Any]]:
         known = "\n".join(f"- {PREFIX}{one.name}: {_brief(one)}" for one in catalogue.patterns.values())
+        artifacts = given.get("known_artifacts")
+        held = f"Of it there is:\n\n{artifacts}\n\n" if artifacts else ""
         told = (
-            f"In a run of AI agents this went wrong:\n\n{given['symptom']}\n\nThese vstack tools diagnose runs:\n\n"
-            f"{known}\n\nChoose the one that fits best, at most three, and say in a sentence each why. Then call the "
-            "first of them."
+            f"In a run of AI agents this went wrong:\n\n{given['situation']}\n\n{held}These vstack tools diagnose "
+            f"runs:\n\n{known}\n\nChoose the one that fits best, at most three, and say in a sentence each why. Then "
+            "call the first of them."
         )
         return [_user(told)]
 
@@ -64,8 +77,8 @@ def invoke(pattern: AnyPattern) -> LocalPrompt:
         "description": pattern.summary,
         "arguments": [
             {
-                "name": "run",
-                "title": "Run",
+                "name": "artifact",
+                "title": "Artifact",
                 "description": "The run, as text or JSON; without it, the conversation so far.",
                 "required": False,
             },
@@ -77,8 +90,8 @@ def invoke(pattern: AnyPattern) -> LocalPrompt:
         mode = given.get("mode") or "standard"
         if mode not in MODES:
             raise ProtocolFault(INVALID_PARAMS, f"mode is one of {', '.join(MODES)}")
-        run = given.get("run")
-        which = f"this run:\n\n{run}" if run else "what happened in this conversation so far."
+        artifact = given.get("artifact")
+        which = f"this run:\n\n{artifact}" if artifact else "what happened in this conversation so far."
         told = (
             f"{description(pattern)}\n\nDiagnose by it {which}\n\n{_TRACE}\n\nCall {PREFIX}{pattern.name} with "
             f'{{"trace": ..., "format": "canonical", "mode": "{mode}"}}. {_AFTERWARDS}'

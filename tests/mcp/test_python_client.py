@@ -194,7 +194,7 @@ async def drive(client: mcp.Client) -> None:
 
     prompts = await every_page(client.list_prompts, "prompts")
     assert "vstack_pick_pattern" in {prompt.name for prompt in prompts}
-    picked = await client.get_prompt("vstack_pick_pattern", {"symptom": "They all agreed at once."})
+    picked = await client.get_prompt("vstack_pick_pattern", {"situation": "They all agreed at once."})
     assert "vstack_social_loafing" in text_of(picked.messages[0].content)
     run = await client.get_prompt("vstack_aar_invoke", {"mode": "quick"})
     assert "vstack_aar" in text_of(run.messages[0].content)

@@ -245,7 +245,7 @@ def test_every_method_fits_the_schema_of_its_revision(revision: str) -> None:
     for number, method in enumerate(("tools/list", "resources/list", "resources/templates/list", "prompts/list")):
         ask(method, {}, 10 + number)
     ask("resources/read", {"uri": "vstack://patterns/last_word/citations"}, 20)
-    ask("prompts/get", {"name": "vstack_pick_pattern", "arguments": {"symptom": "silence"}}, 21)
+    ask("prompts/get", {"name": "vstack_pick_pattern", "arguments": {"situation": "silence"}}, 21)
     completion = {"ref": {"type": "ref/prompt", "name": "vstack_last_word_invoke"}}
     found = ask("completion/complete", {**completion, "argument": {"name": "mode", "value": "QU"}}, 22)
     assert found["result"]["completion"]["values"] == ["quick"]
