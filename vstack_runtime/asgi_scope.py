@@ -105,8 +105,9 @@ def target_of(scope: Scope) -> str:
     """The request target as it was sent, less the prefix under which a host application has mounted us."""
     raw = scope.get("raw_path")
     path = raw.decode("latin-1") if raw else quote(scope["path"])
-    prefix = quote(scope.get("root_path", ""))
-    if prefix and path.startswith(prefix):
+    prefix = quote(scope.get("root_path", "")).rstrip("/")
+    # A server may tell the prefix and leave it out of the path: /v is then none of /v1/patterns.
+    if prefix and (path + "/").startswith(prefix + "/"):
         path = path[len(prefix) :] or "/"
     query = scope.get("query_string", b"").decode("latin-1")
     return f"{path}?{query}" if query else path

@@ -15,6 +15,8 @@ T = TypeVar("T")
 class Begun(Generic[T]):
     """An awaitable, taken as far as it goes without waiting; await the rest if it is not ``done``.
 
+    Any awaitable: a host server's may come as a bare iterator (PEP 492), to which nothing can be sent or thrown.
+
     Attributes:
         done: Whether it came to its end.
         result: What it gave, if it is done.
@@ -22,7 +24,7 @@ class Begun(Generic[T]):
 
     def __init__(self, awaitable: Awaitable[T]) -> None:
         """Take it as far as it goes, in the task that runs now."""
-        self._steps = awaitable.__await__()
+        self._steps: Any = awaitable.__await__()
         self._waits_for: Any = None
         self.done = False
         self.result: T | None = None
@@ -34,7 +36,8 @@ class Begun(Generic[T]):
 
     def drop(self) -> None:
         """Go no further; what it waited for stays for whoever asks next."""
-        self._steps.close()
+        if isinstance(self._steps, Generator):
+            self._steps.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Go on from where it waits; what is sent or thrown into it goes through."""
@@ -44,9 +47,11 @@ class Begun(Generic[T]):
                 try:
                     told = yield waits_for
                 except BaseException as error:
+                    if not isinstance(self._steps, Generator):
+                        raise
                     waits_for = self._steps.throw(error)
                 else:
-                    waits_for = self._steps.send(told)
+                    waits_for = next(self._steps) if told is None else self._steps.send(told)
         except StopIteration as end:
             value: T = end.value
             return value

@@ -16,7 +16,7 @@ from vstack_runtime.backends import Provider
 from vstack_runtime.engine import Engine
 from vstack_runtime.settings import Settings
 
-Trace = Mapping[str, Any] | msgspec.Struct | bytes
+Trace = Mapping[str, Any] | msgspec.Struct | bytes | str
 Format = Literal["native", "canonical"]
 
 
@@ -49,7 +49,7 @@ async def analyze_async(
     """Diagnose a trace by one pattern, under asyncio or trio.
 
     Args:
-        trace: A mapping, a Struct (a ``CanonicalTrace`` is known as such), or encoded JSON.
+        trace: A mapping, a Struct (a ``CanonicalTrace`` is known as such), or JSON as text or bytes.
         pattern: The pattern's name.
         mode: How thorough: 1, 2 or 4 model calls.
         model: The model to ask; ``offline`` for the signals alone.
@@ -69,7 +69,7 @@ async def analyze_async(
     engine = Engine(chosen, provider=provider, runtime="library")
     if isinstance(trace, CanonicalTrace):
         format = "canonical"  # noqa: A001 - the word of the request
-    told = {"trace": msgspec.Raw(trace) if isinstance(trace, bytes) else trace, "mode": mode, "format": format}
+    told = {"trace": msgspec.Raw(trace) if isinstance(trace, bytes | str) else trace, "mode": mode, "format": format}
     asked = msgspec.json.encode(told if model is None else {**told, "model": model})
     try:
         status, body = await _call(App(engine), pattern, asked)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.proto.conversations import PATTERN
+from tests.proto.last_word import PATTERN
 from vstack_mcp.prompts import got, invoke, pick
 from vstack_mcp.revisions import INVALID_PARAMS, ProtocolFault
 from vstack_proto.catalogue import Catalogue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -117,6 +118,8 @@ def call(backend: Backend, one: Engine, told: dict[str, Any], host: Host) -> Hos
         ({"path": "/inner/livez", "raw_path": b"/inner/livez", "root_path": "/inner"}, 200),
         ({"path": "/inner", "root_path": "/inner"}, 404),
         ({"path": "/livez", "root_path": "/inner"}, 200),
+        ({"path": "/livez", "root_path": "/live"}, 200),
+        ({"path": "/inner/livez", "root_path": "/inner/"}, 200),
         ({"path": "/nowhere"}, 404),
         ({"path": "/v1/patterns/caf\xe9"}, 404),
         ({"method": "DELETE"}, 405),
@@ -125,6 +128,52 @@ def call(backend: Backend, one: Engine, told: dict[str, Any], host: Host) -> Hos
 )
 def test_an_app_is_found_where_it_is_mounted(backend: Backend, changes: dict[str, Any], status: int) -> None:
     assert call(backend, engine(), {**scope(), **changes}, Host(part())).status == status
+
+
+class Bare:
+    """What a host server not written in Python may give: awaitable, but no generator."""
+
+    def __init__(self, future: asyncio.Future[Message]) -> None:
+        self._steps = iter(future.__await__())
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    __iter__ = __await__
+
+    def __next__(self) -> Any:
+        return next(self._steps)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_whatever_can_be_awaited_is_taken(*, leaves: bool) -> None:
+    host = Host()
+
+    def receive() -> Any:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_soon(future.set_result, GONE if leaves else part(BODY))
+        return Bare(future)
+
+    async def program() -> None:
+        await App(engine())(posted(len(BODY)), receive, host.send)
+
+    run("asyncio", program)
+    assert leaves or host.status == 200
+    assert bool(host.told) is not leaves
+
+
+def test_a_body_that_does_not_come_is_waited_for_no_longer_than_its_deadline() -> None:
+    host = Host()
+
+    def receive() -> Any:
+        return Bare(asyncio.get_running_loop().create_future())
+
+    async def program() -> None:
+        await App(engine(limits=Limits(body_timeout=0.05)))(posted(len(BODY)), receive, host.send)
+
+    run("asyncio", program)
+    assert host.status == 408
 
 
 @on_both

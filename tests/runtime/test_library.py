@@ -50,7 +50,10 @@ def test_a_trace_is_diagnosed_without_an_event_loop() -> None:
     assert told["detection"]["generator_model"] == "offline"
 
 
-@pytest.mark.parametrize("trace", [PLAIN, TRACE, json.dumps(PLAIN).encode()], ids=["mapping", "struct", "bytes"])
+FORMS = [PLAIN, TRACE, json.dumps(PLAIN).encode(), json.dumps(PLAIN)]
+
+
+@pytest.mark.parametrize("trace", FORMS, ids=["mapping", "struct", "bytes", "text"])
 def test_every_form_of_a_trace_means_the_same(trace: Any, run: Run) -> None:
     async def program() -> Any:
         return await analyze_async(trace, pattern="aar", format="canonical", mode="quick", settings=OFFLINE)
