@@ -223,6 +223,10 @@ class Call:
                     tasks.start_soon(self._perform, command, scope)
                 await self._outbox.flush()
                 await self._news.wait()
+            # Nobody needs these any more, and the answer does not wait until they are taken down.
+            for scope in self._calls.values():
+                scope.cancel()
+            await self._outbox.flush()
             tasks.cancel_scope.cancel()
 
     async def _watch_peer(self) -> None:

@@ -117,6 +117,7 @@ class Metrics:
         # of the closed sets become keys, so that callers cannot make the dictionaries grow.
         self._analysis_children: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
         self._response_children: dict[tuple[str, int], Counter] = {}
+        self._call_children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._cache_children = {name: self._cache.labels(name) for name in ("hit", "miss", "coalesced")}
         self._quota_children = {
             (rule, verdict): self._quota.labels(rule, verdict)
@@ -210,8 +211,8 @@ class Metrics:
         for route in sorted({*self._routes, OTHER}):
             for code in _FIRST_STATUSES:
                 self._response(route, code)
-        for kind in ("input", "output", "cache_read", "cache_write"):
-            self._tokens.labels(kind)
+        kinds = ("input", "output", "cache_read", "cache_write")
+        self._token_children = {kind: self._tokens.labels(kind) for kind in kinds}
         for provider in PROVIDERS:
             self._retries.labels(provider)
         self._connections.labels("open")
@@ -282,8 +283,15 @@ class Metrics:
         """
         provider = provider if provider in PROVIDERS else OTHER
         model = model if model in self._models else OTHER
-        self._calls.labels(provider, model, outcome if outcome in MODEL_OUTCOMES else OTHER).inc()
-        self._call_durations.labels(provider, model).observe(seconds)
+        outcome = outcome if outcome in MODEL_OUTCOMES else OTHER
+        try:
+            calls, durations = self._call_children[provider, model, outcome]
+        except KeyError:
+            calls = self._calls.labels(provider, model, outcome)
+            durations = self._call_durations.labels(provider, model)
+            self._call_children[provider, model, outcome] = calls, durations
+        calls.inc()
+        durations.observe(seconds)
         for kind, tokens in (
             ("input", usage.input_tokens),
             ("output", usage.output_tokens),
@@ -291,7 +299,7 @@ class Metrics:
             ("cache_write", usage.cache_write_tokens),
         ):
             if tokens > 0:
-                self._tokens.labels(kind).inc(tokens)
+                self._token_children[kind].inc(tokens)
         # Numbers of a provider: less than nothing, or not a number, must not spoil the sum.
         if usage.cost_usd > 0:
             self._cost.inc(usage.cost_usd)

@@ -299,8 +299,8 @@ class Performer:
             now = ended("rejected", Usage())
             return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
         except BaseException:
-            # Cancelled. What such a call has used, no provider tells.
-            ended("cancelled", Usage())
+            # Cancelled, for its caller left or had its answer at the deadline. What it has used, no provider tells.
+            ended("late" if self.clock() >= command.deadline else "cancelled", Usage())
             raise
         now = ended("ok", reply.usage)
         return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))

@@ -78,6 +78,11 @@ def run_engine(settings: Settings, runtime: str, sockets: Sequence[socket.socket
     return 0
 
 
+# What may be made before the collector looks for cycles. By CPython's default of 700 it passes over every request that
+# waits for a model several times: with 200 of them, 0.18 ms of an analysis, where this leaves 0.1.
+_YOUNG_OBJECTS = 5_000
+
+
 def settle() -> None:
     """Let the garbage collector pass over what the process has loaded by now.
 
@@ -86,6 +91,7 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _cannot_serve(settings: Settings, error: OSError) -> int:

@@ -1,158 +1,22 @@
-"""The trio driver: one task reads a connection, one keeps its deadline, one sends what the peer is slow to take."""
+"""The trio driver: a nursery for each connection, and what is done for all of them."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import trio
 
-from vstack_proto.commands import Asking, Command
-from vstack_proto.events import (
-    Answered,
-    BytesReceived,
-    DeadlinePassed,
-    ListenersClosed,
-    PeerLeft,
-    ShutdownAsked,
-    WritingPaused,
-    WritingResumed,
-)
-from vstack_runtime.driving import Driving
+from vstack_proto.events import ListenersClosed, PeerLeft, ShutdownAsked
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, prepare, quiet, reset_at_close
+from vstack_runtime.listening import listen, prepare, quiet
 from vstack_runtime.performer import Performer
 from vstack_runtime.room import NONE_LEFT, Room
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
+from vstack_runtime.trio_line import TrioLine
 
-_READ_BYTES = 65_536
-# What may wait for a slow peer before the machine is told, and how little must be left before it is told again.
-_HIGH_WATER, _LOW_WATER = 65_536, 16_384
 # Until it is tried again to take a connection, where no descriptor was left for it.
 _RETRY_SECONDS = 0.1
-
-
-class _Line:
-    """One connection."""
-
-    def __init__(self, server: TrioServer, stream: trio.SocketStream, peer: str, nursery: trio.Nursery) -> None:
-        self._server = server
-        self._socket = stream.socket
-        self._nursery = nursery
-        self._out = bytearray()
-        self._more_out = trio.Event()
-        self._may_read = trio.Event()
-        self._may_read.set()
-        self._paused = False
-        self._closing = False
-        self._bell = trio.CancelScope()
-        self._deadline = 0.0
-        self._driving = Driving(server.engine, server.performer, self, peer=peer)
-
-    # The tasks of a connection.
-
-    async def run(self) -> None:
-        """Serve until one of the tasks cancels the nursery."""
-        self._nursery.start_soon(self._keep_deadline)
-        self._nursery.start_soon(self._send)
-        await self._receive()
-        await trio.sleep_forever()
-
-    async def _receive(self) -> None:
-        while True:
-            await self._may_read.wait()
-            try:
-                data = await self._socket.recv(_READ_BYTES)
-            except OSError:
-                self._gone()
-                return
-            self._driving.feed(BytesReceived(at=trio.current_time(), wall=self._server.engine.wall(), data=data))
-            if not data:
-                return
-
-    async def _keep_deadline(self) -> None:
-        while True:
-            # The scope's deadline is moved by ``arm``: no task is woken for a deadline that moves away.
-            with trio.CancelScope(deadline=self._deadline) as self._bell:
-                await trio.sleep_forever()
-            if self._paused:
-                # Moves the deadline, if enough has gone out since.
-                self._driving.feed(WritingPaused(at=trio.current_time(), waiting=len(self._out)))
-            if trio.current_time() >= self._deadline:
-                self._driving.feed(DeadlinePassed(at=trio.current_time()))
-
-    async def _send(self) -> None:
-        while True:
-            while not self._out:
-                if self._closing:
-                    self._nursery.cancel_scope.cancel()
-                    return
-                await self._more_out.wait()
-            # A copy, and no view held while it goes out: more may be written meanwhile, and a viewed buffer is fixed.
-            with memoryview(self._out) as view:
-                part = bytes(view[:_READ_BYTES])
-            try:
-                sent = await self._socket.send(part)
-            except OSError:
-                self._gone()
-                return
-            del self._out[:sent]
-            if not self._out:
-                self._more_out = trio.Event()
-            if self._paused and len(self._out) <= _LOW_WATER:
-                self._paused = False
-                self._driving.feed(WritingResumed(at=trio.current_time()))
-
-    def _gone(self) -> None:
-        self._driving.feed(PeerLeft(at=trio.current_time()))
-        self._nursery.cancel_scope.cancel()
-
-    # What the machine's commands come to.
-
-    def write(self, data: bytes) -> None:
-        self._out += data
-        self._more_out.set()
-        if not self._paused and len(self._out) > _HIGH_WATER:
-            self._paused = True
-            self._driving.feed(WritingPaused(at=trio.current_time(), waiting=len(self._out)))
-
-    def close(self) -> None:
-        self._closing = True
-        self._more_out.set()
-
-    def abort(self) -> None:
-        if self._out:
-            reset_at_close(self._socket)
-        self._nursery.cancel_scope.cancel()
-
-    def pause_reading(self) -> None:
-        self._may_read = trio.Event()
-
-    def resume_reading(self) -> None:
-        self._may_read.set()
-
-    def arm(self, when: float) -> None:
-        self._deadline = when
-        self._bell.deadline = when
-
-    def start(self, command: Asking, answered: Callable[[Answered], None]) -> Callable[[], object]:
-        # Made here and not in the task: what is cancelled before its first step must not take it.
-        scope = trio.CancelScope()
-        self._nursery.start_soon(self._perform, command, answered, scope)
-        return scope.cancel
-
-    async def _perform(self, command: Asking, answered: Callable[[Answered], None], scope: trio.CancelScope) -> None:
-        with scope:
-            answer = await self._server.performer.perform(command)
-            if answer is not None:
-                answered(answer)
-
-    def see_to(self, command: Command) -> None:
-        self._server.aside.start_soon(self._server.performer.perform, command)
-
-    def tell(self, event: ShutdownAsked | ListenersClosed | PeerLeft) -> None:
-        """News of the server."""
-        self._driving.feed(event)
 
 
 class TrioServer:
@@ -168,27 +32,33 @@ class TrioServer:
         self.aside = aside
         self.performer = Performer(engine, trio.current_time)
         self.room = Room()
-        self._lines: set[_Line] = set()
+        self._lines: set[TrioLine] = set()
         self._all_closed = trio.Event()
         self._draining = False
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end."""
-        with stream.socket:
-            if not self.room.has(stream.socket.fileno()):
+        accepted = stream.socket
+        with socket.socket(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach()) as sock:
+            if not self.room.has(sock.fileno()):
                 return
+            sock.setblocking(False)
             try:
-                peer = stream.socket.getpeername()
+                peer = sock.getpeername()
             except OSError:
                 return  # it broke before it was served
             try:
                 async with trio.open_nursery() as nursery:
-                    await self._serve(_Line(self, stream, peer[0] if isinstance(peer, tuple) else "local", nursery))
+                    name = peer[0] if isinstance(peer, tuple) else "local"
+                    aside = self.aside
+                    await self._serve(
+                        TrioLine(self.engine, self.performer, sock, peer=name, nursery=nursery, aside=aside)
+                    )
             except Exception:
                 # A bug of ours: the other connections live on.
                 self.engine.observers.crashed("a connection crashed")
 
-    async def _serve(self, line: _Line) -> None:
+    async def _serve(self, line: TrioLine) -> None:
         self._lines.add(line)
         self.engine.metrics.connections("open", len(self._lines))
         try:

@@ -14,12 +14,15 @@ import pytest
 from anyio.abc import ByteReceiveStream, SocketStream
 
 from vstack_proto.limits import Limits
-from vstack_proto.values import CacheEntry
+from vstack_proto.values import CacheEntry, ModelRequest
 from vstack_runtime import asyncio_server, hypercorn_server, trio_server
+from vstack_runtime.asgi import App
+from vstack_runtime.asgi_outbox import Message
 from vstack_runtime.conformance.drivers import Backend, Serve
-from vstack_runtime.conformance.kit import analysis, request
+from vstack_runtime.conformance.kit import analysis, analysis_body, request
 from vstack_runtime.conformance.parts import ANALYZE, PATTERN, Gate, GatedProvider
 from vstack_runtime.engine import Engine
+from vstack_runtime.providers.common import Reply
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
 
@@ -87,12 +90,79 @@ async def until(fact: Callable[[], object]) -> None:
         await anyio.sleep(0.002)
 
 
-@pytest.mark.parametrize("name", ["asyncio_server", "trio_server", "asgi", "asgi_call", "hypercorn_server", "driving"])
+@pytest.mark.parametrize(
+    "name", ["asyncio_server", "trio_server", "trio_line", "asgi", "asgi_call", "hypercorn_server", "driving"]
+)
 def test_a_driver_stays_small(name: str) -> None:
     assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 300
 
 
+class Lingering:
+    """A provider whose calls end only when they may, however often they are cancelled."""
+
+    name, default_model = "lingering", "lingering-1"
+
+    def __init__(self) -> None:
+        self.cancelled = self.may_end = anyio.Event()
+
+    async def ask(self, request: ModelRequest, within: float) -> Reply:
+        self.cancelled, self.may_end = anyio.Event(), anyio.Event()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.cancelled.set()
+            with anyio.CancelScope(shield=True):
+                await self.may_end.wait()
+        raise AssertionError("nobody wakes it")
+
+
 # Servers.
+
+
+@each
+def test_a_deadline_is_answered_before_the_call_is_taken_down(name: str) -> None:
+    serve, backend = SERVERS[name]
+    provider = Lingering()
+
+    async def program() -> None:
+        server = Server(serve, engine(provider=provider, limits=Limits(request_timeout=0.1)))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.run)
+            async with await server.connect(analysis(model=None)) as waiting:
+                assert (await waiting.receive()).startswith(b"HTTP/1.1 504 ")
+                await provider.cancelled.wait()
+                provider.may_end.set()
+            server.stopping.ask()
+
+    run(backend, program)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_app_answers_a_deadline_before_the_call_is_taken_down(backend: Backend) -> None:
+    provider = Lingering()
+    messages: list[Message] = [{"type": "http.request", "body": analysis_body(model=None)}]
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        if not messages:
+            await anyio.sleep_forever()
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+        elif not message.get("more_body"):
+            # Only once all of the answer is out may the call end.
+            provider.may_end.set()
+
+    async def program() -> None:
+        app = App(engine(provider=provider, limits=Limits(request_timeout=0.1)))
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": ANALYZE}
+        fields = [(b"host", b"kit"), (b"content-type", b"application/json")]
+        await app({**scope, "query_string": b"", "headers": fields, "client": None}, receive, send)
+
+    run(backend, program)
+    assert statuses == [504]
 
 
 @each

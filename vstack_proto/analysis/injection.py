@@ -82,14 +82,19 @@ def addresses_a_model(text: str) -> bool:
 
 
 def _says_so(folded: str) -> bool:
+    # Most texts hold none of the words: to ask that of each by itself takes a third of the time that a walk to all of
+    # their places does.
     for anchors, rule in _RULES:
         for anchor in anchors:
-            if any(rule.search(folded, max(0, at - _REACH), at + _REACH) for at in _places(folded, anchor)):
+            if anchor in folded and any(
+                rule.search(folded, max(0, at - _REACH), at + _REACH) for at in _places(folded, anchor)
+            ):
                 return True
     # Only what follows its first words is looked at: to set the spaces of a whole text right takes ten times its size.
     return any(
         " ".join(folded[at : at + 4 * len(sentence)].split()).startswith(sentence)
         for words, sentence in _OWN
+        if words in folded
         for at in _places(folded, words)
     )
 

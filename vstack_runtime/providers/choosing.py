@@ -12,6 +12,10 @@ from vstack_runtime.settings import Settings, SettingsError
 
 Env = Mapping[str, str]
 
+# Every exchange keeps the deadline of its calls itself. This is for a driver that is held up, and well below the second
+# in which a call must have ended.
+_CUT_SECONDS = 0.25
+
 
 def choose(settings: Settings, env: Env) -> GuardedProvider | None:
     """The provider that the settings name, or the first that the environment has a key or a host for.
@@ -37,7 +41,11 @@ def choose(settings: Settings, env: Env) -> GuardedProvider | None:
     if settings.model is None and settings.models and provider.default_model not in settings.models:
         # The default must be allowed too; the first of the list is what its author thought of first.
         provider.default_model = settings.models[0]
-    return GuardedProvider(provider, limits=Limits(concurrency=settings.llm_max_concurrency), fallbacks=fallbacks)
+    return GuardedProvider(provider, limits=_limits(settings), fallbacks=fallbacks)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(concurrency=settings.llm_max_concurrency, cut_after=_CUT_SECONDS)
 
 
 def _from_tape(folder: str, settings: Settings) -> GuardedProvider:
@@ -45,7 +53,7 @@ def _from_tape(folder: str, settings: Settings) -> GuardedProvider:
     if settings.llm.startswith(RECORDING_TAPE):
         told = f"{RECORDING_TAPE}:DIR where ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST says whom to ask"
         raise SettingsError("VSTACK_LLM", settings.llm, told)
-    return GuardedProvider(_taped(folder, settings, None), limits=Limits(concurrency=settings.llm_max_concurrency))
+    return GuardedProvider(_taped(folder, settings, None), limits=_limits(settings))
 
 
 def _taped(folder: str, settings: Settings, inner: Provider | None) -> Provider:

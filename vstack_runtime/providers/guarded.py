@@ -45,11 +45,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         concurrency: Calls at once, at most.
         queue: Calls that may wait, by default twice as many: with calls of ten seconds, the last one waits for twenty.
+        cut_after: Seconds from its deadline until a call is cut, for who keeps the deadline too, answers first and then
+            cancels the call: to take down a hundred calls before their answers would make those late.
         policy: When a failed try is followed by another.
     """
 
     concurrency: int = 512
     queue: int | None = None
+    cut_after: float = 0.0
     policy: RetryPolicy = RetryPolicy()
 
 
@@ -66,6 +69,7 @@ class Lane:
         self.provider = provider
         self.observer: Observer | None = None
         self._policy = limits.policy
+        self._cut_after = limits.cut_after
         queue = limits.queue if limits.queue is not None else 2 * limits.concurrency
         self.gate: Gate[anyio.Event] = Gate(limits.concurrency, queue)
         self._budget: RetryBudget | None = None
@@ -135,11 +139,14 @@ class Lane:
             self._leave(entered, now, verdict)
 
     async def _call(self, request: ModelRequest, deadline: float) -> Reply:
-        left = deadline - anyio.current_time()
+        left = deadline - anyio.current_time() + self._cut_after
+        used = Usage()
         with anyio.move_on_after(left):
             reply = await self.provider.ask(request, left)
-            return Reply(reply.text, reply.usage)
-        raise ProviderError("late", f"{self.provider.name} did not answer in time")
+            if anyio.current_time() <= deadline:
+                return Reply(reply.text, reply.usage)
+            used = reply.usage
+        raise ProviderError("late", f"{self.provider.name} did not answer in time", usage=used)
 
     # The gate.
 
