@@ -79,10 +79,11 @@ class Caller(asyncio.Protocol):
 
     Attributes:
         status: Of the last answer; empty where the connection ended without one.
+        head: Of the last answer, in lower case.
     """
 
     def __init__(self) -> None:
-        self.status = b""
+        self.status = self.head = b""
         self._done: asyncio.Future[float] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,9 +101,10 @@ class Caller(asyncio.Protocol):
         """Take part of an answer."""
         self._answer += data
         head, _, body = self._answer.partition(b"\r\n\r\n")
-        _, told, length = head.lower().partition(b"\r\ncontent-length: ")
+        head = head.lower()
+        _, told, length = head.partition(b"\r\ncontent-length: ")
         if told and len(body) >= int(length.partition(b"\r\n")[0]):
-            self.status = head[9:12]
+            self.status, self.head = head[9:12], head + b"\r\n"
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:

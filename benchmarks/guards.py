@@ -6,7 +6,19 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import concurrency, exchanges, frozen, growth, loopback, offline, prompts, starts, tapes
+from benchmarks import (
+    concurrency,
+    exchanges,
+    frozen,
+    growth,
+    loopback,
+    offline,
+    overload,
+    prompts,
+    slow_peers,
+    starts,
+    tapes,
+)
 from benchmarks.servers import BARE_H11, BARE_HYPERCORN
 
 # The least share of a bare server's rate; that one gives a shorter answer, with two header fields.
@@ -119,8 +131,20 @@ def _frozen(effort: int) -> Iterator[Verdict]:
             yield Verdict(name, found.added_ms, frozen.MOST_ADDED_MS, least=False)
 
 
+def _slow_peers(effort: int) -> Iterator[Verdict]:
+    for kind, found in slow_peers.measure(rounds=2 * effort + 1).items():
+        name = f"99th percentile beside {slow_peers.PEERS} slow peers, of without them: {kind}"
+        yield Verdict(name, found.times, slow_peers.MOST_TIMES_LONGER, least=False)
+
+
+def _overload(effort: int) -> Iterator[Verdict]:
+    for name, measured, limit, least in overload.limits(effort):
+        yield Verdict(name, measured, limit, least=least)
+
+
 _GROUPS: tuple[Callable[[int], Iterator[Verdict]], ...] = (
     *(_exchange, _loopback, _growth, _offline, _prompts, _concurrency, _tapes, _starts, _frozen),
+    *(_slow_peers, _overload),
 )
 
 

@@ -56,9 +56,9 @@ def _backend(runtime: str) -> str:
     return "trio" if runtime == "trio" else "asyncio"
 
 
-def _serve(runtime: str, upstream: str, timeout: float) -> None:
+def _serve(runtime: str, upstream: str, timeout: float, concurrency: int) -> None:
     """Serve until the standard input ends; prints the port."""
-    fields = {"llm": "anthropic", "llm_max_concurrency": 4_096} if upstream else {}
+    fields = {"llm": "anthropic", "llm_max_concurrency": concurrency} if upstream else {}
     limits = Limits(request_timeout=timeout)
     settings = Settings(limits=limits, drain_delay=0.0, log_level="error", **fields)  # type: ignore[arg-type]
     if upstream:
@@ -140,19 +140,21 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 @contextlib.contextmanager
-def fake_service(seconds: float) -> Iterator[str]:
-    """A fake model service that answers after so many seconds; gives its URL."""
-    with _process("tests.fakes.model_service", "--delay", str(seconds)) as fake:
+def fake_service(seconds: float, spread: float = 0.0) -> Iterator[str]:
+    """A fake model service that answers after so many seconds, give or take a part of them; gives its URL."""
+    with _process("tests.fakes.model_service", "--delay", str(seconds), "--spread", str(spread)) as fake:
         yield f"http://127.0.0.1:{_line(fake)}"
 
 
 @contextlib.contextmanager
-def service(runtime: str, upstream: str = "", timeout: float = 120.0) -> Iterator[tuple[int, int]]:
+def service(
+    runtime: str, upstream: str = "", timeout: float = 120.0, concurrency: int = 4_096
+) -> Iterator[tuple[int, int]]:
     """The service; gives its port and its process id."""
     # Callers and service need a descriptor for each connection, and their own limits are often a thousand.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    flags = ("--upstream", upstream, "--timeout", str(timeout))
+    flags = ("--upstream", upstream, "--timeout", str(timeout), "--concurrency", str(concurrency))
     with _process("benchmarks.processes", "serve", runtime, *flags) as process:
         yield int(_line(process)), process.pid
 
@@ -185,9 +187,10 @@ def main() -> None:
     parser.add_argument("runtime", choices=RUNTIMES)
     parser.add_argument("--upstream", default="")
     parser.add_argument("--timeout", type=float, default=120.0)
+    parser.add_argument("--concurrency", type=int, default=4_096)
     asked = parser.parse_args()
     if asked.what == "serve":
-        _serve(asked.runtime, asked.upstream, asked.timeout)
+        _serve(asked.runtime, asked.upstream, asked.timeout, asked.concurrency)
     else:
         _bare(asked.runtime, asked.upstream)
 

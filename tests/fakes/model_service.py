@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import ssl
 import struct
@@ -21,6 +22,8 @@ from typing import Any
 import msgspec
 
 PATIENCE = 10.0
+# Requests whose answers take differently long, where that is asked for.
+_DELAYS = 10_000
 # The tokens that every answer claims: 100 in all, of which 40 were read from a cache and 20 written to it.
 PROMPT, READ, WRITTEN, ANSWERED = 100, 40, 20, 10
 
@@ -284,11 +287,16 @@ def serving(*script: Act, tls: ssl.SSLContext | None = None) -> Iterator[FakeSer
 
 
 def main() -> None:
-    """Serve until the standard input ends; answers come after ``--delay`` seconds."""
+    """Serve until the standard input ends; answers come after ``--delay`` seconds, give or take a part ``--spread``."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--delay", type=float, default=1.0)
+    parser.add_argument("--spread", type=float, default=0.0)
     asked = parser.parse_args()
-    with serving(Act(delay=asked.delay, text=None)) as server:
+    draw = random.Random(0)
+    delays = [
+        asked.delay * (1.0 + asked.spread * draw.uniform(-1.0, 1.0)) for _ in range(_DELAYS if asked.spread else 1)
+    ]
+    with serving(*(Act(delay=delay, text=None) for delay in delays)) as server:
         print(server.port, flush=True)
         with contextlib.suppress(EOFError, KeyboardInterrupt):
             while True:
