@@ -1,13 +1,19 @@
-"""What all tests share: a bare environment, the hypothesis profiles, and the services that tests start."""
+"""What all tests share: a bare environment and log, the hypothesis profiles, and the services that tests start."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import coverage
 import pytest
+import structlog
 from hypothesis import settings
+
+from vstack_runtime import logs
 
 # A profile is chosen by HYPOTHESIS_PROFILE. No deadline in either: a shared machine stalls without anybody's fault.
 # `fast` draws the same examples every time, so that a red run means the change and not the draw; `deep` goes looking.
@@ -32,11 +38,56 @@ PROVIDERS = (
 
 Service = Callable[[str], str]
 
-# The workers of a parallel run measure what they cover; the programs that tests start need not: no gate reads them, and
-# tracing would only slow them down.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    os.environ.pop("COVERAGE_PROCESS_START", None)
+# The tests that reach every branch of the core by themselves, and all that the gate of coverage needs to see.
+GATED = Path(__file__).with_name("proto")
+# Many short tests in many short files.
+SHORT = (GATED, GATED.with_name("patterns"))
+
+
+class Measuring:
+    """What a worker of a parallel run measures: the tests for the gate, and no others.
+
+    Tracing the others takes minutes, and so would the programs that tests start.
+    """
+
+    def __init__(self) -> None:
+        self._on = True
+        self._coverage = coverage.Coverage.current() if "PYTEST_XDIST_WORKER" in os.environ else None
+        if self._coverage is not None:
+            self._spare_programs()
+
+    def turn(self, on: bool) -> None:
+        """Measure from here on, or do not."""
+        if self._coverage is None or on == self._on:
+            return
+        self._on = on
+        if on:
+            self._coverage.start()
+            self._spare_programs()
+        else:
+            self._coverage.stop()
+
+    def _spare_programs(self) -> None:
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
+
+
+MEASURING = Measuring()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for a deadline, or for a program that starts."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first: short ones fill what is left then, and no worker ends long after the others."""
+    items.sort(key=lambda item: any(item.path.is_relative_to(folder) for folder in SHORT))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    MEASURING.turn(item.path.is_relative_to(GATED))
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +100,23 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     home = str(tmp_path_factory.getbasetemp() / "home")
     monkeypatch.setenv("HOME", home)
     monkeypatch.setenv("VSTACK_HOME", f"{home}/.vstack")
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """A program that runs in this process sets up the log of the whole process; no test leaves that to the next."""
+    root = logging.getLogger()
+    output, handlers, level = logs._output, root.handlers[:], root.level
+    yield
+    if logs._output is output:
+        return
+    logs._output = output
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in (*logs.TALKATIVE, *logs.REPETITIVE):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,43 @@ def spawn(run: Callable[[], Awaitable[None]], name: str) -> anyio.CancelScope:
     return scope
 
 
+def from_any_thread() -> Callable[[Callable[[], object]], bool]:
+    """How another thread has something called by the loop that runs here; it says False once that loop has ended."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # it is trio's
+        token = trio.lowlevel.current_trio_token()
+
+        def soon_in_trio(run: Callable[[], object]) -> bool:
+            try:
+                token.run_sync_soon(run)
+            except trio.RunFinishedError:
+                return False
+            return True
+
+        return soon_in_trio
+
+    def soon(run: Callable[[], object]) -> bool:
+        try:
+            loop.call_soon_threadsafe(run)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+            return False
+        return True
+
+    return soon
+
+
+def loop_runs() -> bool:
+    """Whether a loop runs here, of either kind, so that something can be spawned."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return trio.lowlevel.in_trio_run()
+    return True
+
+
 def interrupted() -> bool:
     """Whether this task has been asked to end, though what was raised does not say so.
 

@@ -168,7 +168,9 @@ def choose_telemetry(settings: Settings) -> TelemetrySink | None:
 def _made(name: str, make: Callable[[], S]) -> S:
     try:
         return make()
-    except ImportError:
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").partition(".")[0] != "coredis":
+            raise
         told = "a redis URL needs the library for Redis, which is not installed; pip install 'vstack[redis]' brings it"
         raise SettingsError(name, None, told) from None
     except OSError as fault:

@@ -18,7 +18,7 @@ from vstack_proto.commands import JoinFlight, LandFlight, LeaveFlight, StoreCach
 from vstack_proto.events import ExchangeEvent, FlightHandedOver, FlightJoined, FlightLanded
 from vstack_proto.flights import Flights
 from vstack_proto.values import CacheEntry, Landing
-from vstack_runtime.backends import FlightStore
+from vstack_runtime.backends import FlightStore, StoreAway
 from vstack_runtime.background import spawn
 
 _log = structlog.get_logger("vstack")
@@ -225,6 +225,9 @@ async def _or(asked: Awaitable[T], instead: T) -> T:
     """What a store says, or something else where it fails: then this replica goes on by itself."""
     try:
         return await asked
-    except Exception as error:
-        _log.debug("flight store failed", error=type(error).__name__)
+    except StoreAway:
+        return instead  # the store has told of it
+    except Exception:
+        # One of somebody's own may have a bug, and this line is all that shows it; the analysis is made all the same.
+        _log.warning("flight store failed", exc_info=True)
         return instead

@@ -283,13 +283,17 @@ class _Writer:
                 return "too_large"
             self._write(exchange.state.request_id, exchange.state.wall, data)
         except Exception:
-            # A tape is never worth a request; and one line a minute tells as much as a thousand.
-            now = time.monotonic()
-            if not self._complained or now > self._complained + 60.0:
-                self._complained = now
-                _log.warning("a tape could not be written", folder=str(recorder.folder), exc_info=True)
+            # A tape is never worth a request.
+            self._complain("a tape could not be written")
             return "failed"
         return "written"
+
+    def _complain(self, told: str) -> None:
+        """Log what has just been raised; one line a minute tells as much as a thousand."""
+        now = time.monotonic()
+        if not self._complained or now > self._complained + 60.0:
+            self._complained = now
+            _log.warning(told, folder=str(self._recorder.folder), exc_info=True)
 
     def _write(self, request_id: str, wall: float, data: bytes) -> None:
         """One file, whole or not at all."""
@@ -306,6 +310,7 @@ class _Writer:
                 file.write(data)
             part.rename(folder / name)
         except OSError:
+            # What is told is why it could not be written, and not that there was nothing to take away again.
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
@@ -319,7 +324,8 @@ class _Writer:
         with os.scandir(self._recorder.folder) as entries:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-                    with contextlib.suppress(OSError):
+                    # Another process takes the oldest away, too.
+                    with contextlib.suppress(FileNotFoundError):
                         found.append((entry.name, entry.stat().st_size))
         # Names begin with the moment.
         self._sizes = dict(sorted(found))
@@ -330,8 +336,10 @@ class _Writer:
         while self._total > self._recorder.settings.folder_bytes and len(self._sizes) > 1:
             oldest = next(iter(self._sizes))
             self._total -= self._sizes.pop(oldest)
-            with contextlib.suppress(OSError):
-                (self._recorder.folder / oldest).unlink()
+            try:
+                (self._recorder.folder / oldest).unlink(missing_ok=True)
+            except OSError:
+                self._complain("an old tape could not be taken away")
 
 
 def recorded_in(folder: str | os.PathLike[str]) -> list[Path]:

@@ -18,6 +18,7 @@ import structlog
 
 from vstack_proto.learning import Finding, LearningQuery, LearningRecord, kept
 from vstack_proto.telemetry import AnalyticsQuery, TelemetryEvent
+from vstack_runtime.background import from_any_thread
 from vstack_runtime.conformance.stores import BACKENDS, Backend
 from vstack_runtime.home import SqliteLearnings, SqliteTelemetry, database
 from vstack_runtime.home.database import Database, DatabaseBusy, Schema, Write, check
@@ -227,8 +228,7 @@ def test_readers_that_hang_are_left_behind_and_bounded(
         await file.write(add("a"))
         for _ in range(2):
             begun = anyio.Event()
-            wake: Callable[[Any], None] = database._waker()
-            tell = functools.partial(wake, begun.set)
+            tell = functools.partial(from_any_thread(), begun.set)
 
             def hangs(connection: sqlite3.Connection, tell: Callable[[], object] = tell) -> None:
                 tell()

@@ -124,7 +124,8 @@ def test_no_request_fails_for_redis(servers: Servers, serve: Serve, runtime: str
         return {server.post("/v1/analyze/aar", asked(f"{part} {number}")).status for number in range(12)}
 
     assert asks("before") == {200}
-    assert up(1, 1)
+    # One call that comes late, as on a busy machine, says that Redis is away until the next.
+    assert until(lambda: up(1, 1))
     redis.freeze()
     assert asks("frozen") == {200}
     assert up(0, 0)
@@ -136,7 +137,7 @@ def test_no_request_fails_for_redis(servers: Servers, serve: Serve, runtime: str
     redis.start()
     assert until(lambda: up(1, 1))
     assert asks("after") == {200}
-    assert server.post("/v1/analyze/aar", asked("after 1")).headers["x-cache"] == "hit"
+    assert until(lambda: server.post("/v1/analyze/aar", asked("after 1")).headers["x-cache"] == "hit")
     server.stop()
     # Twice away, and a line a minute.
     told = Counter(line["store"] for line in server.log if line["event"] == "redis is away")

@@ -5,22 +5,20 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import logging
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import structlog
 
 from vstack_proto.auth import MIN_KEY_CHARS
 from vstack_proto.patterns.common import Severity
-from vstack_runtime import cli, logs
+from vstack_runtime import cli
 from vstack_runtime.cli_parts import console
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,10 +56,8 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run the program in this process, as its console script does."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
 
     def run(*words: str, stdin: object = None) -> Ran:
         monkeypatch.setattr(sys, "argv", ["vstack-api", *words])
@@ -72,14 +68,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
         code = left.value.code
         return Ran(code if isinstance(code, int) else 0, *capfd.readouterr())
 
-    yield run
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in logs.TALKATIVE:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-    logs._output = logs._Output()
+    return run
 
 
 @pytest.fixture

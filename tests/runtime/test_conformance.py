@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterator
-from typing import Any
-from unittest import mock
 
 import pytest
 import structlog
@@ -14,7 +12,7 @@ import structlog
 from vstack_proto.replay import TapedExchange
 from vstack_proto.testing import replays
 from vstack_runtime import asyncio_server, conformance
-from vstack_runtime.conformance import Driver, Kit, Scenario, kit, parts, requests
+from vstack_runtime.conformance import Driver, Kit, Running, Scenario, parts, requests
 from vstack_runtime.engine import Engine
 from vstack_runtime.stopping import Stopping
 
@@ -35,21 +33,30 @@ def silence() -> Iterator[None]:
         yield
 
 
+class Taping:
+    """A driver whose exchanges are taped.
+
+    Attributes:
+        done: Those that have ended.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.name, self.owns_wire = driver.name, driver.owns_wire
+        self.done: list[TapedExchange] = []
+        self._driver = driver
+
+    def start(self, engine: Engine) -> Running:
+        engine.service.exchanges = lambda service: TapedExchange(service, self.done.append)
+        return self._driver.start(engine)
+
+
 @functools.cache
 def heard(name: str, scenario: str) -> tuple[bytes, ...]:
     """What a driver answers in a scenario; each is played once, and each of its exchanges replays from a tape."""
-    driver = DRIVERS[name]
+    driver = Taping(DRIVERS[name])
     (one,) = (one for one in conformance.scenarios(driver) if one.name == scenario)
-    done: list[TapedExchange] = []
-
-    def taped(*args: Any, **parts: Any) -> Engine:
-        engine = Engine(*args, **parts)
-        engine.service.exchanges = lambda service: TapedExchange(service, done.append)
-        return engine
-
-    with mock.patch.object(kit, "Engine", taped):
-        answers = conformance.check(driver, one)
-    for exchange in done:
+    answers = conformance.check(driver, one)
+    for exchange in driver.done:
         replays(exchange.service, exchange.log)
     return answers
 

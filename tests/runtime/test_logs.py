@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vstack_proto.commands import Record
-from vstack_runtime import logs
 from vstack_runtime.logs import FORMATS, LEVELS, REDACTED, bind_request_id, configure, log_request, redact
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -68,21 +67,12 @@ class Log:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     made = Log(tmp_path / "log")
     token = bind_request_id("")
     yield made
     bind_request_id("")
     token.var.reset(token)
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in logs.TALKATIVE:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
-    logs._output = logs._Output()
     os.close(made.fd)
 
 

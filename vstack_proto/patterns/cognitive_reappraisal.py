@@ -161,6 +161,7 @@ def read(trace: AgentRegulationTrace) -> Reading:
     known.append(("pushback", "yes" if trace.pushback_detected else "not reported"))
     known += facts(trace, "agent_id", "model_name", "framework")
     told: list[Step] = []
+    # Metadata is the client's own: where it is no such list, it is not meant for us.
     with contextlib.suppress(msgspec.ValidationError):
         told = [
             Step(*one) for one in msgspec.convert(trace.metadata.get("spoken", ()), tuple[tuple[str, str, str], ...])

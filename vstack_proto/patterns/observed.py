@@ -42,6 +42,7 @@ def facts(trace: Any) -> list[tuple[str, str]]:
 def behaviours(shown: Sequence[str], metadata: Mapping[str, Any], agent: str | None) -> list[Step]:
     """Behaviours as steps, each with its agent and kind where ``observed`` told them."""
     told: tuple[tuple[str, str], ...] = ()
+    # Metadata is the client's own: where it is no such list, it is not meant for us.
     with contextlib.suppress(msgspec.ValidationError):
         told = msgspec.convert(metadata.get("observed", ()), tuple[tuple[str, str], ...])
     if len(told) != len(shown):

@@ -388,6 +388,7 @@ def seen_too(canonical: CanonicalTrace) -> dict[str, Any]:
 
 def observed(metadata: Mapping[str, Any]) -> tuple[Step, ...]:
     """The steps that ``seen_too`` kept: they come first in a reading, so that step i stays step i."""
+    # Metadata is the client's own: where it is no such list, it is not meant for us.
     with contextlib.suppress(msgspec.ValidationError):
         return tuple(Step(*one) for one in msgspec.convert(metadata.get(OBSERVED, ()), list[tuple[str, str, str]]))
     return ()

@@ -128,6 +128,7 @@ def parts(trace: GoalRequest) -> list[Step]:
 def read(trace: GoalRequest) -> Reading:
     """The parts of the request as steps; beside the steps of a run they are facts."""
     run: tuple[tuple[str, str, str], ...] = ()
+    # Metadata is the client's own: where it is no such list, it is not meant for us.
     with contextlib.suppress(msgspec.ValidationError):
         run = msgspec.convert(trace.metadata.get("run", ()), tuple[tuple[str, str, str], ...])
     named = tuple((name, value) for name, value in (("framework", trace.framework),) if value)

@@ -112,6 +112,7 @@ def from_trace(canonical: CanonicalTrace) -> RoutingTrace:
 def _routed(canonical: CanonicalTrace) -> Iterator[RoutingDecision]:
     for number, step in enumerate(canonical.steps):
         told = {"task_id": str(number), "timestamp": step.timestamp, **step.metadata}
+        # A step that tells of no routing is none.
         with contextlib.suppress(msgspec.ValidationError):
             yield msgspec.convert(told, RoutingDecision)
 

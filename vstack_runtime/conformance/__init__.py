@@ -66,8 +66,8 @@ def check(driver: Driver, scenario: Scenario) -> tuple[bytes, ...]:
     kit = Kit(driver)
     try:
         scenario.run(kit)
-    except BaseException:
-        kit.abandon()
+    except BaseException as failure:
+        kit.abandon(failure)
         raise
     kit.finish()
     # Objects in cycles hold descriptors until they are collected.

@@ -316,17 +316,21 @@ class Kit:
         fact = f"{number} connections are open"
         wait_until(lambda: self.count("vstack_connections", state="open") == number, fact)
 
-    def abandon(self) -> None:
-        """End everything, whatever state it is in."""
+    def abandon(self, failure: BaseException) -> None:
+        """End everything, whatever state it is in; what goes wrong with that is noted at the failure it is for."""
         self._hang_up()
         if self._server is not None:
-            with contextlib.suppress(Exception):
+            try:
                 self._server.ask_to_stop()
                 self._server.ask_to_stop()
                 self._server.wait_ended(PATIENCE)
+            except Exception as also:
+                if also is not failure:
+                    failure.add_note(f"Then the server could not be ended: {type(also).__name__}: {also}")
 
     def _hang_up(self) -> None:
         for peer in self._peers:
+            # It may have been closed or reset by either side before.
             with contextlib.suppress(OSError):
                 peer.wire.close()
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
-import trio
 
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.wire import (
@@ -22,9 +20,10 @@ from vstack_proto.wire import (
     encode_head,
 )
 from vstack_runtime.asgi import App, Message
+from vstack_runtime.background import from_any_thread
 from vstack_runtime.conformance.drivers import Backend, Served
 from vstack_runtime.conformance.kit import Wire
-from vstack_runtime.conformance.parts import PATIENCE, from_any_thread
+from vstack_runtime.conformance.parts import PATIENCE
 from vstack_runtime.engine import Engine
 from vstack_runtime.stopping import Stopping
 
@@ -104,9 +103,7 @@ class _Host:
         wire.inward.news = wire.outward.news = self._wake
 
     def _wake(self) -> None:
-        # A loop that has ended serves nobody.
-        with contextlib.suppress(RuntimeError, trio.RunFinishedError):
-            self._call(self._notify)
+        self._call(self._notify)  # a loop that has ended serves nobody
 
     def _notify(self) -> None:
         self._news.set()
@@ -121,8 +118,11 @@ class _Host:
                     break
                 self._reader.next_request()
                 self._idle = True
-        except RemoteProtocolError:
-            pass  # what a host answers to no request is its own affair
+        except RemoteProtocolError as refusal:
+            # No app hears of what is no request: hosts answer it themselves.
+            self._wire.outward.put(
+                b"HTTP/1.1 %d Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % refusal.status
+            )
         finally:
             self._wire.outward.put(b"")
 

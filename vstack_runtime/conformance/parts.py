@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 
 import anyio
 import msgspec
-import trio
 
 from vstack_proto.patterns.common import Answer as PassAnswer
 from vstack_proto.patterns.common import Case, Composition, Detection, Pass, Pattern, Reading, Severity, Step
@@ -18,6 +16,7 @@ from vstack_proto.quota import Decision, SlidingWindow, Window
 from vstack_proto.trace import CanonicalTrace
 from vstack_proto.values import CacheEntry, ModelRequest
 from vstack_runtime.backends import MemoryCache
+from vstack_runtime.background import from_any_thread
 from vstack_runtime.scripted import Reply
 
 # For anything that should come soon. Far more than it takes, so that a slow machine fails no scenario.
@@ -49,14 +48,6 @@ def wait_until(fact: Callable[[], object], told: str, seconds: float = PATIENCE)
 
 
 # Stores and a provider that wait until the scenario lets them go on.
-
-
-def from_any_thread() -> Callable[[Callable[[], object]], object]:
-    """How another thread has something called by the event loop that runs here."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        return trio.lowlevel.current_trio_token().run_sync_soon
 
 
 class Gate:

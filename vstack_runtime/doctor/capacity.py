@@ -132,11 +132,11 @@ def _reached(url: str, means: str, instead: str) -> Finding:
     address = parse_address(url)
     try:
         anyio.run(functools.partial(_connect, address.hosts[0]))
+    except TimeoutError:  # an OSError too
+        return error(f"{address!r}: no answer in {_CONNECT_SECONDS:g} s", means, f"let it through, or {instead}")
     except OSError as fault:
         saw = f"{address!r}: {fault.strerror or type(fault).__name__}"
         return error(saw, means, f"start it, correct the URL, or {instead}")
-    except TimeoutError:
-        return error(f"{address!r}: no answer in {_CONNECT_SECONDS:g} s", means, f"let it through, or {instead}")
     return ok(f"{address!r} takes connections")
 
 

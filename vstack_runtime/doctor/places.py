@@ -22,15 +22,22 @@ def _nearest(path: Path) -> Path:
     return path
 
 
+def _refused(place: Path) -> str | None:
+    """Why a folder cannot be written to; None where it can."""
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return None
+    except OSError as fault:
+        return fault.strerror or type(fault).__name__
+
+
 def _writable(case: Case) -> Finding:
     home = case.home
     place = _nearest(home)
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=place):
+    if (fault := _refused(place)) is None:
         return ok(f"{home} can be written to")
-    means = "learnings, telemetry and baselines cannot be kept"
-    return error(
-        f"{home} cannot be written to", means, f"chown {case.machine.user} {place}, or VSTACK_HOME=another folder"
-    )
+    saw, means = f"{home} cannot be written to: {fault}", "learnings, telemetry and baselines cannot be kept"
+    return error(saw, means, f"chown {case.machine.user} {place}, or VSTACK_HOME=another folder")
 
 
 def _private(case: Case) -> Finding:
@@ -96,10 +103,10 @@ def _tape_writable(case: Case) -> Finding:
     folder = case.given("VSTACK_TAPE")
     if not folder:
         return skipped("nothing is taped")
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=_nearest(Path(folder))):
+    if (fault := _refused(_nearest(Path(folder)))) is None:
         return ok(f"{folder} can be written to")
     return error(
-        f"{folder} cannot be written to",
+        f"{folder} cannot be written to: {fault}",
         "nothing is taped",
         f"chown {case.machine.user} {folder}, or unset VSTACK_TAPE",
     )

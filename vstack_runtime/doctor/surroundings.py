@@ -129,8 +129,12 @@ def _clients(case: Case) -> Finding:
         file = case.machine.folder / name
         try:
             listed = msgspec.json.decode(file.read_bytes())
-        except OSError:
-            continue
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # this client is not here
+        except OSError as fault:
+            return warning(
+                f"{file} cannot be read: {fault.strerror}", "what it starts is not known", f"look at who owns {file}"
+            )
         except msgspec.DecodeError:
             return warning(
                 f"{file} is not JSON", "the client starts no server", "vstack-mcp config-snippet shows how it looks"

@@ -8,7 +8,6 @@ it returns; with ``NORMAL`` it survives the death of the process, and may be und
 
 from __future__ import annotations
 
-import asyncio
 import os
 import queue
 import sqlite3
@@ -21,7 +20,8 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
-import trio
+
+from vstack_runtime.background import from_any_thread
 
 T = TypeVar("T")
 
@@ -76,6 +76,7 @@ class Schema:
                 self.filled(connection)
             connection.execute("COMMIT")
         except BaseException:
+            # Where it went so wrong that nothing is open any more, the first fault says so.
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
@@ -141,7 +142,7 @@ class Database:
             DatabaseBusy: Too much waits already.
         """
         done = anyio.Event()
-        wake = _waker()
+        wake = from_any_thread()
         job = Write(run, lambda: wake(done.set))
         self.put(job)
         await done.wait()
@@ -224,6 +225,7 @@ class Database:
             if batch:
                 self._commit(batch)
         if self._connection is not None:
+            # All that was acknowledged is in the file; what its end meets (a full disk) is the next start's to mend.
             with suppress(sqlite3.Error):
                 self._connection.close()
 
@@ -267,6 +269,7 @@ class Database:
         for job in batch:
             job.error = error
         if self._connection is not None:
+            # It is given up for an error, which each of the batch is told.
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
@@ -332,20 +335,6 @@ def _attempt(connection: sqlite3.Connection, job: Write) -> None:
         job.error = error
         connection.execute("ROLLBACK TO one")
     connection.execute("RELEASE one")
-
-
-def _waker() -> Callable[[Callable[[], None]], None]:
-    """What runs something on the loop of this task, from any thread; nothing, once that loop has ended."""
-    try:
-        soon: Callable[..., object] = asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        soon = trio.lowlevel.current_trio_token().run_sync_soon
-
-    def wake(run: Callable[[], None]) -> None:
-        with suppress(RuntimeError, trio.RunFinishedError):
-            soon(run)
-
-    return wake
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

@@ -79,9 +79,11 @@ class TapeProvider:
     def _recorded_model(self) -> str:
         try:
             return msgspec.json.decode((self.folder / ABOUT).read_bytes(), type=About).default_model
-        except (OSError, msgspec.MsgspecError):
-            pass
-        first = next(iter(self._files()), None)
+        except FileNotFoundError:
+            found = self._files()  # recorded before the folder said which model it was
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"its {ABOUT} cannot be read: {error}") from None
+        first = next(iter(found), None)
         if first is None:
             raise ValueError("it holds no recorded answer")
         try:

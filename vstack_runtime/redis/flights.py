@@ -10,6 +10,7 @@ import structlog
 from coredis.connection import BaseConnection
 
 from vstack_proto.values import Landing
+from vstack_runtime.backends import StoreAway
 from vstack_runtime.background import interrupted
 from vstack_runtime.redis.client import Link
 from vstack_runtime.redis.guard import Patience, RedisStore
@@ -110,7 +111,7 @@ class RedisFlights(RedisStore):
             await anyio.sleep(self._lock_seconds / 3)
             try:
                 await self.join(key, token)
-            except Exception:
+            except StoreAway:
                 continue
 
     async def follow(self, key: str, token: str) -> Landing | None:

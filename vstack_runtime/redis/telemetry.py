@@ -12,6 +12,7 @@ import msgspec
 
 from vstack_proto.telemetry import AnalyticsQuery, AnalyticsRow, TelemetryEvent, key_of, summarize
 from vstack_runtime.backends import StoreAway
+from vstack_runtime.background import loop_runs
 from vstack_runtime.redis.client import Client
 from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
@@ -80,11 +81,10 @@ class RedisTelemetrySink(RedisStore):
     def record(self, event: TelemetryEvent) -> None:
         """Take an event."""
         self._waiting.append(_encode(event))
-        if not self._writing:
-            # Without a loop, it is sent with the next one or by ``flush``.
-            with contextlib.suppress(RuntimeError):
-                self.beside(self._write, "writer")
-                self._writing = True
+        # Without a loop, it is sent with the next one or by ``flush``.
+        if not self._writing and loop_runs():
+            self.beside(self._write, "writer")
+            self._writing = True
 
     async def flush(self) -> None:
         """Send what was taken; where Redis is away, it stays here."""
