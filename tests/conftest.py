@@ -38,10 +38,11 @@ PROVIDERS = (
 
 Service = Callable[[str], str]
 
-# The tests that reach every branch of the core by themselves, and all that the gate of coverage needs to see.
-GATED = Path(__file__).with_name("proto")
+HERE = Path(__file__).parent
+# The tests that reach every branch of the core by themselves: all that the gate of coverage needs to see.
+GATED = (HERE / "proto", HERE / "injection")
 # Many short tests in many short files.
-SHORT = (GATED, GATED.with_name("patterns"))
+SHORT = (HERE / "proto", HERE / "patterns")
 
 
 class Measuring:
@@ -82,12 +83,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: short ones fill what is left then, and no worker ends long after the others."""
-    items.sort(key=lambda item: any(item.path.is_relative_to(folder) for folder in SHORT))
+    items.sort(key=lambda item: _within(item, SHORT))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> None:
-    MEASURING.turn(item.path.is_relative_to(GATED))
+    MEASURING.turn(_within(item, GATED))
+
+
+def _within(item: pytest.Item, folders: tuple[Path, ...]) -> bool:
+    return any(item.path.is_relative_to(folder) for folder in folders)
 
 
 @pytest.fixture(autouse=True)

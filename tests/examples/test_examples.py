@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,14 +176,12 @@ def serving(*command: str | Path, announced: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["embed_asyncio", "embed_trio"])
 def test_a_program_serves_while_its_block_runs(name: str) -> None:
-    began = time.monotonic()
-    done = run(EXAMPLES / f"{name}.py")
+    # Leaving the block waits for nobody: not for what a balancer would be given, which is more than ``run`` waits.
+    done = run(EXAMPLES / f"{name}.py", VSTACK_DRAIN_DELAY="600")
     assert (done.returncode, done.stderr) == (0, "")
     port, severity = done.stdout.splitlines()
     assert re.fullmatch(r"listening at 127\.0\.0\.1:\d+", port)
     assert severity == "severity critical"
-    # Leaving the block waits for nobody: less than the five seconds that a balancer would be given.
-    assert time.monotonic() - began < 5.0
 
 
 def test_a_library_call_needs_no_server() -> None:

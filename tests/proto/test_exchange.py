@@ -30,10 +30,11 @@ from vstack_proto.commands import (
 )
 from vstack_proto.errors import LocalProtocolError
 from vstack_proto.events import Answered, BodyEnded, BodyReceived, Crashed, ExchangeEvent, FlightJoined, FlightLanded
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import Exchange, new_exchange
 from vstack_proto.framing import Headers
 from vstack_proto.limits import Limits
 from vstack_proto.outcomes import OUTCOMES
+from vstack_proto.replay import TapedExchange
 from vstack_proto.service import Service
 from vstack_proto.state import Phase
 from vstack_proto.testing import (
@@ -41,6 +42,7 @@ from vstack_proto.testing import (
     analyze_received,
     encoded_state,
     events,
+    head_received,
     logs,
     make_service,
     material,
@@ -188,3 +190,12 @@ def test_a_pattern_that_breaks_is_answered_for(headers: Headers) -> None:
     assert [type(command) for command in told] == [LeaveFlight, Respond, Record]
     assert refusal(500, "internal_error", content_type="application/json").differences(told[1]) == []
     assert b"ZeroDivision" not in msgspec.json.encode(told)
+
+
+def test_a_service_may_want_exchanges_that_are_taped() -> None:
+    service, done = make_service(PATTERN), list[TapedExchange]()
+    assert type(new_exchange(service)) is Exchange
+    service.exchanges = lambda service: TapedExchange(service, done.append)
+    exchange = new_exchange(service)
+    exchange.handle(head_received("GET", "/livez"))
+    assert done == [exchange]

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import msgspec
 
+from tests.fakes.model_service import PATIENCE, FakeServer
 from vstack_proto.resilience import RetryPolicy
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.providers.anthropic import AnthropicProvider
@@ -70,10 +72,9 @@ def run(runtime: str, what: Callable[[], Awaitable[T]]) -> T:
     return anyio.run(what, backend=runtime)
 
 
-async def until(what: Callable[[], bool]) -> None:
-    """Wait for what another thread or process does."""
-    while not what():  # noqa: ASYNC110 - no event of ours tells of it
-        await anyio.sleep(0.002)
+async def seen(server: FakeServer, what: Callable[[], object], seconds: float = PATIENCE) -> bool:
+    """Wait for something that the fake server sees, and say whether it came to be."""
+    return await anyio.to_thread.run_sync(server.wait_until, what, seconds)
 
 
 def asked(runtime: str, one: AnyProvider | GuardedProvider, within: float = 20.0, **changes: Any) -> Reply:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.fakes.model_service import Act, serving
-from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, until
+from tests.providers.kit import KEY, NAMES, QUICK, RUNTIMES, Heard, asked, counted, provider, question, run, seen
 from vstack_proto.values import Usage
 from vstack_runtime import http_client
 from vstack_runtime.backends import ProviderError
@@ -221,11 +221,11 @@ def test_a_cancelled_call_closes_its_socket(name: str, runtime: str) -> None:
         async def leave() -> float:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(guarded.ask, question(), 60.0)
-                await until(lambda: bool(server.asked))
+                assert await seen(server, lambda: server.asked)
                 tasks.cancel_scope.cancel()
             began = time.monotonic()
             # The client as a whole stays open: only the call's own connection may go.
-            assert await anyio.to_thread.run_sync(server.wait_until, lambda: not server.open)
+            assert await seen(server, lambda: not server.open)
             took = time.monotonic() - began
             await guarded.aclose()
             return took

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.serving import canonical_trace
 from tests.fakes.model_service import Act, FakeServer, serving
-from tests.providers.kit import KEY, NAMES, RUNTIMES, run, until
+from tests.providers.kit import KEY, NAMES, RUNTIMES, run, seen
 from vstack_runtime import AnalysisError, analyze, serve
 from vstack_runtime.settings import Settings
 
@@ -130,8 +130,7 @@ def test_the_deadline_is_kept_and_the_upstream_call_closed(
                 began = time.monotonic()
                 answer = await post(port)
                 took = time.monotonic() - began
-                with anyio.fail_after(1.0):
-                    await until(lambda: not server.open)
+                assert await seen(server, lambda: not server.open, 1.0)
                 return answer, took
 
         (status, _, body), took = run(runtime, ask)
@@ -148,9 +147,8 @@ def test_a_caller_who_leaves_closes_the_upstream_call(name: str, runtime: str, m
             async with service(environment(server, name), monkeypatch) as port:
                 async with await anyio.connect_tcp("127.0.0.1", port) as stream:
                     await stream.send(request())
-                    await until(lambda: bool(server.asked))
-                with anyio.fail_after(1.0):
-                    await until(lambda: not server.open)
+                    assert await seen(server, lambda: server.asked)
+                assert await seen(server, lambda: not server.open, 1.0)
                 return await page(port)
 
         told = run(runtime, leave)
@@ -161,28 +159,26 @@ def test_a_caller_who_leaves_closes_the_upstream_call(name: str, runtime: str, m
 def test_too_many_calls_are_refused_and_probes_answer_meanwhile(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Act(hang=True)) as server:
 
-        async def crowd() -> tuple[Answer, float]:
+        async def crowd() -> Answer:
             env = environment(server, VSTACK_LLM_MAX_CONCURRENCY="1")
             async with service(env, monkeypatch) as port, anyio.create_task_group() as tasks:
                 for number in range(3):  # one runs, two wait; traces differ, or they would share one flight
                     trace = canonical_trace(goal=f"goal {number}")
                     tasks.start_soon(lambda trace: post(port, trace=trace), trace)
                     if number == 0:
-                        await until(lambda: bool(server.asked))
+                        assert await seen(server, lambda: server.asked)
                 # The two are in the queue once the metrics say that three analyses are in flight.
                 while "vstack_requests_in_flight 3.0" not in await page(port):
                     pass
-                began = time.monotonic()
-                await page(port)
-                took = time.monotonic() - began
                 answer = await post(port)
+                # Who is refused, and who only looks, waits for none of the three, who wait for good.
+                assert "vstack_requests_in_flight 3.0" in await page(port)
                 tasks.cancel_scope.cancel()
-            return answer, took
+            return answer
 
-        (status, headers, body), took = run(runtime, crowd)
+        status, headers, body = run(runtime, crowd)
     assert (status, body["detail"]["error"], headers["retry-after"]) == (503, "overloaded", "1")
     assert "VSTACK_LLM_MAX_CONCURRENCY" in body["detail"]["message"]
-    assert took < 0.25
 
 
 def test_a_model_that_is_not_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

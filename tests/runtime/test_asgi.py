@@ -38,9 +38,9 @@ def run(backend: Backend, program: Callable[[], Awaitable[None]]) -> None:
 
 
 async def until(fact: Callable[[], object]) -> None:
-    """Wait for something that nobody tells of; ``run`` bounds it."""
-    while not fact():  # noqa: ASYNC110 - what is waited for happens in code that knows of no event
-        await anyio.sleep(0.002)
+    """Wait for something that nobody tells of, looking at each turn of the loop; ``run`` bounds it."""
+    while not fact():
+        await anyio.lowlevel.checkpoint()
 
 
 class Host:
