@@ -23,6 +23,7 @@ from vstack_proto.quota import Decision, SlidingWindow, Window, parse_windows
         ("100", (Window(100, 60.0),)),
         ("100/60, 2000/3600", (Window(100, 60.0), Window(2000, 3600.0))),
         ("5/1.5", (Window(5, 1.5),)),
+        ("1/1", (Window(1, 1.0),)),
     ],
 )
 def test_windows(text: str, windows: tuple[Window, ...]) -> None:
@@ -50,6 +51,13 @@ def test_windows(text: str, windows: tuple[Window, ...]) -> None:
 def test_what_is_no_quota_is_refused_with_what_is(text: str) -> None:
     with pytest.raises(ValueError, match="'off', or COUNT/SECONDS with both at least 1, such as 100/60"):
         parse_windows(text)
+
+
+def test_of_windows_that_make_room_at_the_same_moment_the_first_is_told() -> None:
+    quota = SlidingWindow((Window(1, 4.0), Window(2, 10.0)))
+    assert quota.take("k", 10_000.0).admitted
+    assert quota.take("k", 10_006.0).admitted
+    assert quota.take("k", 10_007.0) == Decision(False, 1, 0, 3.0, 3.0, 4.0)
 
 
 def test_a_window_slides() -> None:

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from tests.conftest import Service
-from tests.redis.kit import RedisServer, Servers, running
+from tests.redis.kit import PATIENCE, RedisServer, Servers, running
+from vstack_runtime.redis import client
 
 T = TypeVar("T")
 
@@ -32,6 +33,13 @@ def shared_server(program: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A server that many tests ask; each uses keys of its own and leaves it as it was."""
     for servers in running(program, tmp_path_factory.mktemp("redis")):
         yield servers()
+
+
+@pytest.fixture
+def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever patience a store has, the client gives a command up after a second; on a busy machine that is little."""
+    monkeypatch.setattr(client, "CONNECT_SECONDS", PATIENCE)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", PATIENCE)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -24,6 +24,8 @@ from vstack_runtime.redis.guard import Patience
 from vstack_runtime.redis.limiter import RedisRateLimiter
 
 # Six servers and their tests share two cores.
+pytestmark = pytest.mark.usefixtures("patient_client")
+
 PATIENT = Patience(deadline=5.0, probe=0.1)
 WINDOWS = (Window(3, 600.0), Window(100, 3600.0))
 ENTRY = CacheEntry(b'{"severity":"none"}', 1_700_000_000.0)

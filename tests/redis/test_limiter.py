@@ -23,6 +23,8 @@ from vstack_runtime.redis.script import Script
 HAMMER = Path(__file__).with_name("hammer.py")
 CLOCK = "tonumber(time[1]) * 1000000 + tonumber(time[2])"
 SECOND = 1_000_000
+pytestmark = pytest.mark.usefixtures("patient_client")
+
 SLOW = Patience(deadline=30.0)
 
 

@@ -22,6 +22,8 @@ from vstack_runtime.redis.guard import Patience
 from vstack_runtime.redis.learnings import RedisLearningStore
 from vstack_runtime.redis.telemetry import RedisTelemetrySink
 
+pytestmark = pytest.mark.usefixtures("patient_client")
+
 SLOW = Patience(deadline=10.0, probe=0.05)
 ANY = LearningQuery(limit=1_000)
 
