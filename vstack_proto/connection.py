@@ -40,7 +40,7 @@ from vstack_proto.events import (
     WritingPaused,
     WritingResumed,
 )
-from vstack_proto.exchange import Exchange, new_exchange
+from vstack_proto.exchange import AnyExchange, new_exchange
 from vstack_proto.framing import Head
 from vstack_proto.intake import framing_refused, nth_request_id, without_secrets
 from vstack_proto.service import Service
@@ -74,7 +74,7 @@ class Connection:
         """
         self.service = service
         self.stage = IDLE
-        self.exchange: Exchange | None = None
+        self.exchange: AnyExchange | None = None
         self._wire = WireReader()
         self._peer = peer
         self._scheme = scheme

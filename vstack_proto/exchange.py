@@ -7,7 +7,7 @@ moves the phase. What runs stands in ``intake_steps`` (head to body) and ``analy
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vstack_proto.analysis_steps import AnalysisSteps
 from vstack_proto.commands import Commands
@@ -43,7 +43,7 @@ from vstack_proto.events import (
     StoreFailed,
 )
 from vstack_proto.service import Service
-from vstack_proto.state import Phase
+from vstack_proto.state import Phase, State
 
 
 class Exchange(AnalysisSteps):
@@ -81,11 +81,24 @@ class Exchange(AnalysisSteps):
         return commands
 
 
-def new_exchange(service: Service) -> Exchange:
-    """An exchange as this service wants them: a plain one, or one that is taped."""
+class AnyExchange(Protocol):
+    """What a driver needs of an exchange: a plain one, or one that is taped."""
+
+    @property
+    def state(self) -> State:
+        """All that it knows."""
+        ...
+
+    def handle(self, event: ExchangeEvent) -> Commands:
+        """As ``Exchange.handle``."""
+        ...
+
+
+def new_exchange(service: Service) -> AnyExchange:
+    """An exchange as this service wants them."""
     if service.exchanges is None:
         return Exchange(service)
-    exchange: Exchange = service.exchanges(service)
+    exchange: AnyExchange = service.exchanges(service)
     return exchange
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from vstack_proto.commands import EndStream, Respond, SendPart, StartStream
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import AnyExchange
 from vstack_proto.framing import Headers
 from vstack_proto.limits import Limits
 from vstack_proto.stage import LINGER_SECONDS
@@ -29,7 +29,7 @@ class Outbox:
         wanted: Whether the request's body was asked for.
     """
 
-    def __init__(self, exchange: Exchange, limits: Limits, receive: Receive, send: Send, *, framed: bool) -> None:
+    def __init__(self, exchange: AnyExchange, limits: Limits, receive: Receive, send: Send, *, framed: bool) -> None:
         """
         Args:
             exchange: Gives the commands.

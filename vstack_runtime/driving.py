@@ -21,7 +21,7 @@ from vstack_proto.commands import (
 )
 from vstack_proto.connection import Connection
 from vstack_proto.events import Answered, AnyEvent, Crashed, ExchangeEvent
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import AnyExchange
 from vstack_proto.state import State
 from vstack_runtime.engine import Engine
 from vstack_runtime.observing import bind
@@ -84,7 +84,7 @@ class Driving:
         self._todo: list[AnyEvent] = []
         # What runs in tasks for the exchange that ``_asker`` is, by ticket: how to cancel it.
         self._calls: dict[int, Callable[[], object]] = {}
-        self._asker: Exchange | None = None
+        self._asker: AnyExchange | None = None
         at = performer.clock()
         self._carry_out(self.machine.opened(at), at)
 

@@ -26,7 +26,7 @@ from vstack_proto.commands import (
 )
 from vstack_proto.errors import LocalProtocolError
 from vstack_proto.events import BodyEnded, BodyReceived, Crashed, DeadlinePassed, ExchangeEvent
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import AnyExchange
 from vstack_proto.framing import Headers
 from vstack_proto.intake import checked_head
 from vstack_proto.replay import Redaction, Tape, TapedExchange, header_of, resumed, tape_of
@@ -44,7 +44,7 @@ _NOT_PERFORMED = (Abort, CancelCall, EndStream, ReadBody, Respond, SendPart, Sta
 class Rehearsal:
     """Drives one exchange from event to event, until it has nothing more to ask for."""
 
-    def __init__(self, engine: Engine, exchange: Exchange, clock: Clock) -> None:
+    def __init__(self, engine: Engine, exchange: AnyExchange, clock: Clock) -> None:
         """
         Args:
             engine: What the process is made of.
@@ -156,7 +156,7 @@ async def record(
     return _tape(engine, exchange)
 
 
-def _sent(head: ExchangeEvent, body: bytes, clock: Clock, exchange: Exchange) -> Iterable[ExchangeEvent]:
+def _sent(head: ExchangeEvent, body: bytes, clock: Clock, exchange: AnyExchange) -> Iterable[ExchangeEvent]:
     """A request as its parts come; its body only where it is wanted."""
     yield head
     if body and exchange.state.phase is not DONE:

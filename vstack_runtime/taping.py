@@ -24,6 +24,7 @@ import structlog
 
 from vstack_proto.commands import Record
 from vstack_proto.contributed import REST
+from vstack_proto.exchange import AnyExchange, Exchange
 from vstack_proto.replay import Redaction, TapedExchange, encode, header_of, tape_of
 from vstack_proto.service import Service
 from vstack_runtime.settings import Settings, SettingsError
@@ -134,7 +135,7 @@ class TapeRecorder:
         self._redaction = Redaction(self.settings.redact, max_body_bytes=service.policy.limits.max_body_bytes)
         service.exchanges = self._exchange
 
-    def _exchange(self, service: Service) -> TapedExchange:
+    def _exchange(self, service: Service) -> AnyExchange:
         now = time.monotonic()
         if now >= self._window:
             self._window, self._places = now + _WINDOW_SECONDS, _IN_WINDOW
@@ -142,7 +143,7 @@ class TapeRecorder:
             self._places -= 1
             return TapedExchange(service, self._finished)
         self._passed += 1
-        return TapedExchange(service, None)
+        return Exchange(service)
 
     # In the loop's thread.
 

@@ -176,7 +176,7 @@ def test_of_thousands_a_second_not_all_are_remembered(tmp_path: Path) -> None:
     exchanges = [service.exchanges(service) for _ in range(400)]
     for exchange in exchanges:
         exchange.handle(head_received())
-    remembered = sum(bool(exchange.log) for exchange in exchanges)
+    remembered = sum(isinstance(exchange, TapedExchange) and bool(exchange.log) for exchange in exchanges)
     assert remembered in (100, 200, 300)
     assert exchanges[0].log
     assert one.flush(20.0)

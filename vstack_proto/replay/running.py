@@ -8,7 +8,7 @@ import msgspec
 
 from vstack_proto.commands import AnyCommand, Asking, Commands
 from vstack_proto.errors import LocalProtocolError
-from vstack_proto.exchange import Exchange
+from vstack_proto.exchange import AnyExchange, Exchange
 from vstack_proto.replay.differences import Difference, compare
 from vstack_proto.replay.tape import Tape, TapeError, Told, encode_commands, tape_of
 from vstack_proto.service import Service
@@ -31,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[AnyCommand, ...] = ()
 
 
-def snapshot(exchange: Exchange, commands: Commands, *, event: int = 0, at: float = 0.0) -> bytes:
+def snapshot(exchange: AnyExchange, commands: Commands, *, event: int = 0, at: float = 0.0) -> bytes:
     """An exchange as JSON, to be continued with ``resumed``, in this process or another.
 
     Args:
