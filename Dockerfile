@@ -38,5 +38,5 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 # What can be known without settings: Python, packages, patterns, and a diagnosis made offline.
 RUN ["vstack-doctor", "--skip-network", "--only", "python,packages,engine"]
-HEALTHCHECK --interval=15s --timeout=3s --start-period=10s --retries=2 CMD ["vstack-doctor", "--only", "alive"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=2 CMD ["vstack-doctor", "--only", "alive"]
 CMD ["vstack-api", "serve"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.deploy.conftest import DEPLOY, Start, free_port
-from tests.deploy.front import REQUEST, Front
+from tests.deploy.front import REQUEST, Front, together
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import PATIENCE, Server
 
@@ -52,10 +52,12 @@ def test_a_trace_is_diagnosed_and_a_forged_address_changes_nothing(front: Front)
     assert front.ask("POST", "/v1/analyze/aar", REQUEST, source="127.0.0.9").status == 200
 
 
-def test_a_body_past_the_limit_is_refused_in_the_form_that_clients_read(front: Front) -> None:
-    refused = front.ask("POST", "/v1/analyze/aar", b" " * 5_300_000)
-    assert refused.outcome == (413, "request_too_large")
-    assert refused.error["request_id"]
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a told length", "in chunks"])
+def test_a_body_past_the_limit_is_refused_in_the_form_that_clients_read(front: Front, chunked: bool) -> None:
+    long = b" " * 5_300_000
+    for told in together(lambda address: front.ask("POST", "/v1/analyze/aar", long, None, address, chunked)):
+        assert told.outcome == (413, "request_too_large")
+        assert told.error["request_id"]
 
 
 def test_metrics_stay_inside(front: Front) -> None:

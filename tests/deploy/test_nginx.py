@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.deploy.conftest import DEPLOY, Start, free_port
-from tests.deploy.front import NAME, REQUEST, Front
+from tests.deploy.front import NAME, REQUEST, Front, together
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import ALICE, Answer, Server, bearer
 
@@ -90,13 +90,17 @@ def test_quota_is_that_of_the_address_and_a_forged_one_changes_nothing(in_front:
     assert front.ask("POST", "/v1/analyze/aar", REQUEST, source="127.0.0.9").status == 200
 
 
-def test_a_body_past_the_limit_is_refused_in_the_form_that_clients_read(in_front: InFront, serve: Serve) -> None:
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a told length", "in chunks"])
+def test_a_body_past_the_limit_is_refused_in_the_form_that_clients_read(
+    in_front: InFront, serve: Serve, chunked: bool
+) -> None:
     front = in_front(serve("asyncio"))
-    fits = front.ask("POST", "/v1/analyze/aar", b" " * 5_242_000 + json.dumps({**REQUEST, "mode": "none"}).encode())
-    assert fits.outcome == (400, "invalid_mode")
-    refused = front.ask("POST", "/v1/analyze/aar", b" " * 5_300_000)
-    assert refused.outcome == (413, "request_too_large")
-    assert refused.error["request_id"]
+    fits = b" " * 5_242_000 + json.dumps({**REQUEST, "mode": "none"}).encode()
+    assert front.ask("POST", "/v1/analyze/aar", fits, chunked=chunked).outcome == (400, "invalid_mode")
+    long = b" " * 5_300_000
+    for told in together(lambda address: front.ask("POST", "/v1/analyze/aar", long, None, address, chunked)):
+        assert told.outcome == (413, "request_too_large")
+        assert told.error["request_id"]
 
 
 def test_metrics_stay_inside(in_front: InFront, serve: Serve) -> None:
