@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import socket
 import ssl
@@ -66,18 +67,19 @@ class Front:
     ) -> Answer:
         """One request on a connection of its own; bytes go as they are, anything else as JSON.
 
-        ``chunked`` tells no length beforehand: the body goes in pieces of 64 KiB.
+        ``chunked`` tells no length beforehand: the body goes in pieces.
         """
         connection = self.connection(source)
         try:
-            data = whole = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             fields = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
-            if chunked:
+            sent: Any = data
+            if chunked and data is not None:
                 fields["Transfer-Encoding"] = "chunked"
-                data = (whole[start : start + 65_536] for start in range(0, len(whole), 65_536))
+                sent = io.BytesIO(data)
             # Who is refused while it still sends cannot send on, and reads why.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-                connection.request(method, path, data, fields, encode_chunked=chunked)
+                connection.request(method, path, sent, fields, encode_chunked=chunked)
             response = connection.getresponse()
             told = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, told, response.read())
