@@ -234,15 +234,19 @@ def why_unreadable(request_line: str, lines: list[str], max_fields: int) -> Remo
         lines: The header lines, likewise.
         max_fields: As for ``check_head``.
     """
+    method, _, rest = request_line.partition(" ")
     for line in lines:
         if fault := field_fault(line):
+            # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2).
+            fault.head = (method, "", ()) if method == "HEAD" else None
             return fault
-    method, _, rest = request_line.partition(" ")
     target, _, version = rest.partition(" ")
     if number := _VERSION.fullmatch(version):
+        headers = split_fields(lines)
         try:
-            check_head(method, target, split_fields(lines), number[1], max_fields)
+            check_head(method, target, headers, number[1], max_fields)
         except RemoteProtocolError as refusal:
+            refusal.head = method, target, headers
             return refusal
     return invalid(f"The request line is {shown(request_line)}; it must be: METHOD target HTTP/1.1, one space apart.")
 

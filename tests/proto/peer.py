@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from vstack_proto.commands import (
@@ -102,19 +103,26 @@ class Line:
                 self.feed(FlightJoined(at=self.at, ticket=command.ticket, role="leads"))
 
 
-def answers_in(sent: bytes) -> list[Answer]:
-    """Cut bytes into responses; an answer without length or chunks takes what is left."""
-    answers = []
+def answers_in(sent: bytes, methods: Sequence[str] = ()) -> list[Answer]:
+    """Cut bytes into responses; an answer without length or chunks takes what is left.
+
+    Args:
+        sent: What came.
+        methods: Of the requests, as far as they matter: an answer to HEAD tells a length, and has no body.
+    """
+    answers: list[Answer] = []
+    asked = iter(methods)
     while sent:
         head, _, sent = sent.partition(b"\r\n\r\n")
         status_line, *lines = head.decode("latin-1").split("\r\n")
         assert status_line.startswith("HTTP/1.1 ")
         status = int(status_line.split(" ")[1])
         headers: dict[str, str] = dict(line.split(": ", 1) for line in lines)
+        method = next(asked, "") if status >= 200 else ""
         assert len(headers) == len(lines), "a field stands twice"
         if headers.get("transfer-encoding") == "chunked":
             body, sent = _dechunked(sent)
-        elif status < 200 or status in (204, 304):
+        elif status < 200 or status in (204, 304) or method == "HEAD":
             body = b""
         elif "content-length" in headers:
             length = int(headers["content-length"])

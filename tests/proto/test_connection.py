@@ -154,6 +154,24 @@ def test_a_head_has_no_body() -> None:
     assert line.connection.stage is Stage.IDLE
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HEAD / HTTP/1.1\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\nno field\r\n",
+        "HEAD / HTTP/2.0\r\nHost: a\r\n",
+    ],
+)
+def test_nor_has_the_refusal_of_one(head: str) -> None:
+    line = Line(OPEN)
+    line.receive(f"{head}\r\n".encode())
+    assert line.sent.endswith(b"\r\n\r\n")
+    (answer,) = answers_in(line.sent, ["HEAD"])
+    assert answer.status in (400, 505)
+    assert answer.headers["connection"] == "close"
+
+
 @pytest.mark.parametrize("how", ["whole", "bytes"])
 def test_a_body_is_read_and_the_next_request_behind_it(how: str) -> None:
     line = Line(OPEN)
