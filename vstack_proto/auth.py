@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from hmac import compare_digest
 
 # 24 characters of base64 are 18 random bytes, 144 bits; `keygen` makes longer ones.
 MIN_KEY_CHARS = 24
@@ -12,6 +13,8 @@ MAX_NAME_CHARS = 64
 
 # Never the digest of anything, so that no key table holds it.
 MALFORMED = "malformed"
+# Whom an unknown digest is compared with: as long as one, and none.
+_NOBODY: tuple[str, str | None] = ("-" * 64, None)
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -61,7 +64,7 @@ class KeyTable:
     __slots__ = ("_names",)
 
     def __init__(self, names: dict[str, str]) -> None:
-        self._names = names
+        self._names: dict[str, tuple[str, str | None]] = {known: (known, name) for known, name in names.items()}
 
     @classmethod
     def of(cls, pairs: Pairs) -> KeyTable:
@@ -76,14 +79,18 @@ class KeyTable:
         """The name of the caller who presented ``credential``, or None where it is missing or wrong.
 
         A digest is looked up, never a key: how long that takes tells something of the digest at most, and no caller can
-        choose a key by its digest.
+        choose a key by its digest. Whatever was presented, and whoever is known, there is one digest, made here where
+        none was made before, one look-up, and one comparison that takes as long for whatever differs.
         """
-        return self._names.get(digest("") if credential is None else credential)
+        if credential is None or credential == MALFORMED:
+            credential = digest("")
+        known = self._names.get(credential, _NOBODY)
+        return known[1] if compare_digest(known[0], credential) else None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The callers' names, in the order in which they were configured."""
-        return tuple(self._names.values())
+        return tuple(name for _, name in self._names.values() if name is not None)
 
     def __len__(self) -> int:
         return len(self._names)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import types
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vstack_proto import auth
 from vstack_proto.auth import MALFORMED, MIN_KEY_CHARS, KeyTable, credential_of, digest, parse_key_lines, parse_keys
 
 A = "a" * 24
 B = "b" * 24
+C = "c" * 24
 PADDED = "q" * 30 + "=="
 
 
@@ -54,6 +59,58 @@ def test_a_table_knows_callers_by_digest(credential: str | None, name: str | Non
     assert len(table) == 2
     assert table.names == ("prod", "dev")
     assert repr(table) == "KeyTable(2 keys)"
+
+
+def presented(key: str) -> list[list[tuple[str, str]]]:
+    """The ways in which a request may present a key."""
+    return [[("authorization", f"Bearer {key}")], [("x-api-key", key)]]
+
+
+KNOWN = [f"{n:04}{'k' * 20}" for n in range(1_000)]
+# No key, and whatever is none: empty, another scheme, two that differ.
+NO_KEYS: list[list[tuple[str, str]]] = [
+    *([], [("host", "x")], [("authorization", "")], [("authorization", "Bearer")], [("authorization", f"Basic {A}")]),
+    *([("x-api-key", "")], [("authorization", f"Bearer {A}"), ("authorization", f"Bearer {B}")]),
+    [("x-api-key", A), ("x-api-key", B)],
+]
+
+
+class Counted(dict[str, Any]):
+    """A table that counts how often it is asked."""
+
+    asked = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked += 1
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, len(KNOWN)])
+def test_whatever_is_presented_costs_the_same(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = KeyTable.of([(f"key-{n}", key) for n, key in enumerate(KNOWN[:number])])
+    told = table._names = Counted(table._names)
+    work: list[str] = []
+
+    def sha256(data: bytes) -> Any:
+        work.append("digest")
+        return hashlib.sha256(data)
+
+    def compare(one: str, other: str) -> bool:
+        assert len(one) == len(other) == 64, "what differs in length is compared at once"
+        work.append("comparison")
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(auth, "hashlib", types.SimpleNamespace(sha256=sha256))
+    monkeypatch.setattr(auth, "compare_digest", compare)
+    first_middle_last = KNOWN[:number][:: max(1, (number - 1) // 2)]
+    # One wrong key differs in its first character, one in its last; one is longer than any.
+    wrong = [C, f"x{KNOWN[0][1:]}", f"{KNOWN[0][:-1]}x", KNOWN[-1] + "x" * 100]
+    cases = [(headers, key in KNOWN) for key in [*first_middle_last, *wrong] for headers in presented(key)]
+    for headers, right in [*cases, *((headers, False) for headers in NO_KEYS)]:
+        work.clear()
+        told.asked = 0
+        assert (table.name_of(credential_of(headers)) is not None) is right, headers
+        assert (sorted(work), told.asked) == (["comparison", "digest"], 1), headers
 
 
 def test_an_empty_table_knows_nobody() -> None:
