@@ -192,10 +192,9 @@ class _Writer:
         """The operation of an analysis by one pattern, with its own types."""
         parameters = [{"$ref": f"#/components/parameters/{name}"} for name in ("RequestId", "ContentEncoding")]
         told = _operation(route, path, f"{route.summary}: {pattern.friendly}", "analysis", parameters)
-        trace = examples.native_trace(pattern)
-        request, answer = {"schema": self.schemas.request_of(pattern)}, None
+        trace, answer = examples.made(pattern)
+        request = {"schema": self.schemas.request_of(pattern)}
         if trace is not None:
-            answer = examples.answer(pattern, trace)
             request["examples"] = {
                 "native": {"summary": "The pattern's own trace", "value": examples.native_request(trace)},
                 "canonical": {"$ref": "#/components/examples/canonical"},
@@ -276,8 +275,8 @@ class _Writer:
     def analyze(self) -> Part:
         found = [self.schemas.of(pattern.detection, pattern.name) for pattern in self.patterns]
         detection = {"anyOf": found} if found else {"type": "object"}
-        readable = ((one, trace) for one in self.patterns if (trace := examples.native_trace(one)) is not None)
-        shown = next((examples.answer(one, trace) for one, trace in readable), None)
+        made = (examples.made(one)[1] for one in self.patterns)
+        shown = next((answer for answer in made if answer is not None), None)
         request = {
             "schema": analyze_request(),
             "examples": {"canonical": {"$ref": "#/components/examples/canonical"}},

@@ -51,6 +51,18 @@ def native_trace(pattern: Pattern[Any, Any]) -> Any:
     return None if pattern.faults(trace) else trace
 
 
+def made(pattern: Pattern[Any, Any]) -> tuple[Any, Any]:
+    """The run as a trace of the pattern's own, and what is answered to it; None and None where it has no use for it.
+
+    A pattern may come from anybody, and one with a bug has no example: the document tells of the others all the same.
+    """
+    try:
+        trace = native_trace(pattern)
+        return (None, None) if trace is None else (trace, answer(pattern, trace))
+    except Exception:
+        return None, None
+
+
 def native_request(trace: Any) -> dict[str, Any]:
     """A body that holds a pattern's own trace."""
     return {"trace": concise(trace), "mode": "quick", "model": OFFLINE}

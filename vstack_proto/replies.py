@@ -257,7 +257,7 @@ class Replies:
         return self.refuse(RemoteProtocolError(503, "draining", told, retry_after=1), event.at)
 
     def _crashed(self, event: Crashed) -> Commands:
-        if self.state.phase is HEAD:
+        if self.state.phase is HEAD and not self.state.method:
             return self._never_begin()
         told = "a fault of the service; it has been logged under this request id"
         return self.refuse(RemoteProtocolError(500, "internal_error", told), event.at)

@@ -32,6 +32,7 @@ from vstack_proto.events import (
     BodyEnded,
     BodyReceived,
     CacheAnswered,
+    Crashed,
     FlightJoined,
     KeyChecked,
     LearningRecorded,
@@ -264,3 +265,21 @@ def test_the_document_describes_it_as_it_describes_itself() -> None:
     shown = page[page.index("/shout</code></h3>") :].partition("</article>")[0]
     assert "HEARD." in shown
     assert "Headers:" not in shown
+
+
+class Stumbling(Shout):
+    """Meets a bug while it looks at the head."""
+
+    def check(self, fields: Mapping[str, str]) -> bytes:
+        raise ZeroDivisionError
+
+
+def test_a_head_that_breaks_something_is_answered_for() -> None:
+    route = Route("POST", "/stumble", "contributed", False, "stumbles", Stumbling())
+    exchange = Exchange(Service(Policy(version="1.2.3"), (PATTERN,), contributed=(lambda catalogue, policy: (route,),)))
+    with pytest.raises(ZeroDivisionError):
+        exchange.handle(head_received("POST", "/stumble"))
+    told = exchange.handle(Crashed(at=START))
+    assert [type(command) for command in told] == [Respond, Record]
+    assert isinstance(told[0], Respond)
+    assert (told[0].status, b"INTERNAL_ERROR" in told[0].body.upper()) == (500, True)

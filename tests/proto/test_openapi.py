@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.proto.last_word import BROKEN
 from vstack_proto.answers import error_body
 from vstack_proto.errors import TraceNotReadable
 from vstack_proto.openapi import openapi
@@ -214,6 +215,17 @@ def test_a_pattern_that_cannot_read_the_run_has_no_example() -> None:
     faulty = msgspec.structs.replace(aar.PATTERN, preconditions=lambda trace: [Fault("/goal", "is dull")])
     told = openapi(ROUTES, (faulty,), "0")["paths"]["/v1/analyze/aar"]["post"]
     assert set(told["requestBody"]["content"]["application/json"]) == {"schema"}
+
+
+def test_a_pattern_with_a_bug_has_no_example_and_the_others_have_theirs() -> None:
+    paths = openapi(ROUTES, (BROKEN, aar.PATTERN), "0")["paths"]
+    shown = {
+        name: "examples" in paths[f"/v1/analyze/{name}"]["post"]["requestBody"]["content"]["application/json"]
+        for name in ("broken", "aar")
+    }
+    assert shown == {"broken": False, "aar": True}
+    answered = paths["/v1/analyze/{name}"]["post"]["responses"]["200"]["content"]["application/json"]
+    assert "aar" in str(answered["examples"])
 
 
 def test_an_example_is_cut_to_its_form() -> None:
