@@ -7,6 +7,7 @@ import logging
 import random
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -28,6 +29,9 @@ _log = structlog.get_logger("vstack")
 # Loggers of the observers' own libraries: a report that cannot be sent must not be reported.
 _OWN = ("sentry_sdk", "opentelemetry", "urllib3", "vstack")
 
+# Exceptions that are told of, from the last one back.
+_MAX_CAUSES = 8
+
 # The exchange that the present task works for.
 _exchange: ContextVar[State | None] = ContextVar("vstack_exchange", default=None)
 # Every engine's that is open: what belongs to no engine is told to all of them.
@@ -47,6 +51,18 @@ def crashed_anywhere(told: str, **fields: str) -> None:
     if error is not None:
         for observers in list(_opened):
             observers.report(error, told, fields)
+
+
+def places(error: BaseException) -> str:
+    """An exception as a traceback has it, without its text and its causes' texts, which may quote a trace or a key."""
+    told: list[str] = []
+    one: BaseException | None = error
+    while one is not None and len(told) < _MAX_CAUSES:
+        kinds = [type(one), *map(type, getattr(one, "exceptions", ()))]
+        names = ", ".join(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+        told.append("".join(traceback.format_tb(one.__traceback__)) + names.replace("builtins.", ""))
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return "Traceback (most recent call last):\n" + "\nwhich led to:\n".join(reversed(told))
 
 
 class Observers:
@@ -105,8 +121,11 @@ class Observers:
         state = state or _exchange.get()
         if state is not None and state.request_id:
             bind_request_id(state.request_id)
-        _log.exception(told, **fields)
         error = sys.exc_info()[1]
+        if state is not None and error is not None:
+            _log.error(told, exception=places(error), **fields)
+        else:
+            _log.exception(told, **fields)
         if self.on and error is not None:
             self.report(error, told, {**_tags(state), **fields})
 

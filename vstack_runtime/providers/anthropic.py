@@ -8,7 +8,7 @@ from anthropic.types import Message, MessageParam, TextBlock, TextBlockParam
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.http_client import anthropic_client, anthropic_timeout, connect_timed_out, connection_failed
-from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens
+from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens, unsaid
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
 
@@ -70,7 +70,7 @@ class AnthropicProvider:
         except (anthropic.AnthropicError, ValueError):
             # Among them JSON that broke off, which the client hands on as it comes from the decoder.
             raise ProviderError("unavailable", f"{NAME} sent an answer that cannot be read") from None
-        return _reply(message, request.model)
+        return unsaid(_reply(message, request.model), self._client.api_key)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -42,6 +42,13 @@ class Reply(msgspec.Struct, frozen=True):
     model: str = ""
 
 
+def unsaid(reply: Reply, key: str | None) -> Reply:
+    """The reply without our key: a service that says it back, in what should be a model's words, tells it to nobody."""
+    if not key or key not in reply.text:
+        return reply
+    return msgspec.structs.replace(reply, text=reply.text.replace(key, "[redacted]"))
+
+
 def again(complaint: str) -> str:
     """What a model is told whose answer did not fit."""
     return f"That answer does not fit: {complaint}. Give it again."

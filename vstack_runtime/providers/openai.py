@@ -10,7 +10,7 @@ import structlog
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.http_client import Answer, JsonClient
-from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, decoded, failed, tokens
+from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, decoded, failed, tokens, unsaid
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
 
@@ -44,6 +44,7 @@ class OpenAIProvider:
             default_model: Asked where a request names none.
         """
         self.default_model = default_model
+        self._key = key
         self.form: Form = "json_schema"
         # Some servers take a form and ignore it; only OpenAI's own is known to hold to it.
         self._tells_schema = base_url.rstrip("/") != BASE_URL
@@ -61,7 +62,7 @@ class OpenAIProvider:
             body = msgspec.json.encode(self._body(request, used, strict))
             answer = await self._http.post("chat/completions", body, within)
             if answer.status < 300:
-                return _reply(decoded(NAME, answer.body), request.model)
+                return unsaid(_reply(decoded(NAME, answer.body), request.model), self._key)
             if used not in _NEXT or not _form_refused(answer):
                 raise _error(answer, request.model)
             # Another call may have stepped down meanwhile; then its form is tried.
