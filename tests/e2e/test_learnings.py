@@ -45,8 +45,13 @@ def ran(program: str, *words: str, home: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_learning_is_its_keys_own_and_told_with_the_next_detection(serve: Serve, runtime: Runtime) -> None:
-    server = serve(runtime, **KEYS)
+@pytest.mark.parametrize("kept", ["home", "memory"])
+def test_a_learning_is_its_keys_own_and_told_with_the_next_detection(serve: Serve, runtime: Runtime, kept: str) -> None:
+    are_apart(serve(runtime, VSTACK_LEARNINGS=kept, **KEYS))
+
+
+def are_apart(server: Server) -> None:
+    """What one key records shows in that key's answers alone, wherever it is kept."""
     plain = well(server.post(LEWIN, ASKED, bearer(ALICE)))
     assert "what_helped_before" not in plain["detection"]
     kept = well(server.post("/v1/learnings", FINDING, bearer(ALICE)))
