@@ -13,7 +13,7 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CON
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo docs test tapes lint format bench bench-guards requirements changelog clean
+.PHONY: help demo docs test tapes lint format bench bench-guards fuzz soak audit requirements changelog clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,11 @@ fuzz: $(VENV)/.test ## an hour of atheris for each entry of strangers' bytes, at
 			|| { tail -n 40 $(FUZZED)/$$target.log; exit 1; } ) & pids="$$pids $$!"; \
 	done; code=0; for pid in $$pids; do wait $$pid || code=1; done; \
 	grep -H -E '^Done|average_exec' $(FUZZED)/*.log; exit $$code
+
+MINUTES ?= 30
+
+soak: $(VENV)/.test ## half an hour of mixed traffic, ten minutes for each runtime; MINUTES=3 for less
+	$(BIN)/python -m tests.soak.run --minutes $(MINUTES) $(if $(RUNTIME),--runtime $(RUNTIME))
 
 audit: $(VENV)/.dev ## code and dependencies: bandit, known vulnerabilities, and the bill of materials in build/
 	@mkdir -p build

@@ -143,12 +143,17 @@ class Server:
         for reader in self._readers:
             reader.start()
 
+    def keeps(self, line: str) -> bool:
+        """Whether a line of its output is kept."""
+        return True
+
     def _read(self, name: str) -> None:
         stream = getattr(self._process, name)
         for line in stream:
-            with self._news:
-                self._lines[name].append(line)
-                self._news.notify_all()
+            if self.keeps(line):
+                with self._news:
+                    self._lines[name].append(line)
+                    self._news.notify_all()
         stream.close()
         with self._news:
             self._news.notify_all()

@@ -109,11 +109,24 @@ class FakeServer:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE)
 
+    def hang_up(self) -> None:
+        """Close every connection, as services do with those that are idle for long."""
+
+        async def close() -> None:
+            for writer in list(self._open):
+                writer.close()
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result(PATIENCE)
+
     def stop(self) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
+
+    def act(self, asked: Asked) -> Act:
+        """What to do with a request: here, what the script says next."""
+        return self.script[min(len(self.asked), len(self.script) - 1)]
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096)
@@ -164,8 +177,9 @@ class FakeServer:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
         body = await reader.readexactly(int(headers["content-length"]))
         path = start.split(" ")[1]
-        act = self.script[min(len(self.asked), len(self.script) - 1)]
-        self.asked.append(Asked(path, headers, json.loads(body)))
+        asked = Asked(path, headers, json.loads(body))
+        act = self.act(asked)
+        self.asked.append(asked)
         self._tell()
         # A real service notices that its caller has left while it is thinking.
         if (act.hang or act.delay) and await _gone(reader, None if act.hang else act.delay):
@@ -175,7 +189,7 @@ class FakeServer:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
             return False
-        return await _answer(writer, act, path, self.asked[-1].body)
+        return await _answer(writer, act, path, asked.body)
 
 
 async def _gone(reader: asyncio.StreamReader, seconds: float | None) -> bool:
