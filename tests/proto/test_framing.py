@@ -16,6 +16,7 @@ from vstack_proto.framing import (
     check_trailer,
     chunk_size,
     field_fault,
+    shown,
     split_fields,
     why_unreadable,
 )
@@ -226,6 +227,11 @@ def test_fields_are_counted() -> None:
     assert (caught.value.status, caught.value.code, caught.value.extra) == (431, "headers_too_large", {"limit": 100})
     with pytest.raises(RemoteProtocolError, match="at most 1 "):
         check_head("GET", "/", (HOST, *fields[:1]), "1.1", max_fields=1)
+
+
+def test_what_is_shown_has_sixty_characters_at_most() -> None:
+    assert shown("a" * 60) == repr("a" * 60)
+    assert shown("a" * 61) == repr("a" * 57 + "...")
 
 
 def test_what_is_shown_is_short_and_escaped() -> None:
