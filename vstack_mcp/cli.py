@@ -121,15 +121,13 @@ def load(about: About, patterns: Patterns | None = None) -> Loaded:
 
 def read_settings() -> Settings:
     """What the environment says, and the logs as it wants them."""
-    import structlog
-
-    from vstack_runtime.logs import configure
+    from vstack_runtime.logs import configure, get_logger
     from vstack_runtime.settings import Settings
 
     settings = Settings.from_env(os.environ)
     configure(settings.log_level, settings.log_format)
     for warning in settings.warnings:
-        structlog.get_logger("vstack").warning(warning)
+        get_logger().warning(warning)
     return settings
 
 

@@ -217,9 +217,9 @@ class Stdio:
                     self._done.set()
 
     def _report(self, command: Report) -> None:
-        import structlog
+        from vstack_runtime.logs import get_logger
 
-        structlog.get_logger("vstack").error("a request could not be answered", fault=command.fault)
+        get_logger().error("a request could not be answered", fault=command.fault)
 
     # With an event loop.
 

@@ -120,6 +120,7 @@ def build_app(
 
     Raises:
         SettingsError: The environment holds a setting that cannot be.
+        TypeError: A part does not fit its protocol.
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
     engine = Engine(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 import anyio
-import structlog
 
 from vstack_proto.commands import (
     Abort,
@@ -36,11 +35,12 @@ from vstack_runtime.asgi_outbox import Message, Outbox, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope, owns_framing
 from vstack_runtime.eager import Begun
 from vstack_runtime.engine import Engine
+from vstack_runtime.logs import get_logger
 from vstack_runtime.observing import bind
 from vstack_runtime.performer import LATER, Performer
 from vstack_runtime.stopping import FLUSH_SECONDS
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 _ANSWERS = frozenset({Respond, StartStream, SendPart, EndStream})
 

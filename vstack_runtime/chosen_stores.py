@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import structlog
-
 from vstack_runtime.backends import (
     CacheBackend,
     FlightStore,
@@ -18,12 +16,13 @@ from vstack_runtime.backends import (
     StoreAway,
 )
 from vstack_runtime.home.memory import MemoryLearnings, MemoryTelemetry
+from vstack_runtime.logs import get_logger
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.settings import Settings, SettingsError
 from vstack_runtime.store_settings import is_redis
 from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 S = TypeVar("S")
 

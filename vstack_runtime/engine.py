@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import anyio
-import structlog
 
 from vstack_proto.auth import KeyTable
 from vstack_proto.catalogue import AnyPattern
@@ -39,15 +38,17 @@ from vstack_runtime.chosen_stores import (
     described,
     watched,
 )
+from vstack_runtime.logs import get_logger
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.observing import Observers
+from vstack_runtime.parts import check_parts
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
 from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink, TelemetryStore
 from vstack_runtime.taping import TapeRecorder
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 Status = Literal["ready", "warming", "draining", "misconfigured"]
 
@@ -140,7 +141,10 @@ class Engine:
 
         Raises:
             SettingsError: The settings name a provider whose key is missing.
+            TypeError: A part does not fit its protocol.
         """
+        check_parts(limiter=limiter, cache=cache, flights=flights, provider=provider)
+        check_parts(learnings=learnings, telemetry=telemetry, baselines=baselines)
         self.settings = settings
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import anyio
-import structlog
 
 from vstack_proto.commands import JoinFlight, LandFlight, LeaveFlight, StoreCache
 from vstack_proto.events import ExchangeEvent, FlightHandedOver, FlightJoined, FlightLanded
@@ -20,8 +19,9 @@ from vstack_proto.flights import Flights
 from vstack_proto.values import CacheEntry, Landing
 from vstack_runtime.backends import FlightStore, StoreAway
 from vstack_runtime.background import spawn
+from vstack_runtime.logs import get_logger
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 
 class Party(Protocol):

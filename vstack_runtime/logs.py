@@ -116,6 +116,25 @@ class _Output:
 _output = _Output()
 
 
+class _Log:
+    """The service's logger, silent until somebody has said where lines go: structlog by itself prints them."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("vstack")
+
+    def __getattr__(self, level: str) -> Any:
+        return getattr(self._log, level) if structlog.is_configured() else _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Where nobody listens."""
+
+
+def get_logger() -> Any:
+    """What the service's own modules log to; ``configure``, or a host's structlog of its own, says where that goes."""
+    return _Log()
+
+
 def configure(level: str, fmt: str, fd: int = 2) -> None:
     """Send every log of this process to stderr, in one form.
 

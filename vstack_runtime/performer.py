@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from vstack_proto.commands import (
     AggregateOutcomes,
@@ -173,12 +173,12 @@ class Performer:
         return self._decided(command, self.engine.fallback_limiter.take_now(command.key, at), at)
 
     def _decided(self, command: TakeQuota, decision: Decision, at: float) -> QuotaAnswered:
-        verdict = "admitted" if decision.admitted else "refused"
+        verdict: Literal["admitted", "refused"] = "admitted" if decision.admitted else "refused"
         self.engine.metrics.quota(command.rule, verdict)
         return QuotaAnswered(
             at=at,
             ticket=command.ticket,
-            verdict="admitted" if decision.admitted else "refused",
+            verdict=verdict,
             limit=decision.limit,
             remaining=decision.remaining,
             retry_after=decision.retry_after,

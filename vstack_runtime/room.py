@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
+from vstack_runtime.logs import get_logger
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # Of the descriptors that the system allows, what connections leave: a quarter, and no more than this.
 KEPT = 1_024

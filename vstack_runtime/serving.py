@@ -13,15 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import anyio
-import structlog
 from anyio.abc import TaskStatus
 
 from vstack_runtime.engine import Engine
-from vstack_runtime.logs import configure
+from vstack_runtime.logs import configure, get_logger
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import Stopping
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 Runtime = Literal["hypercorn", "asyncio", "trio"]
 _MODULES: dict[str, str] = {

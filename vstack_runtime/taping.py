@@ -20,17 +20,17 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from vstack_proto.commands import Record
 from vstack_proto.contributed import REST
 from vstack_proto.exchange import AnyExchange, Exchange
 from vstack_proto.replay import Redaction, TapedExchange, encode, header_of, tape_of
 from vstack_proto.service import Service
+from vstack_runtime.logs import get_logger
 from vstack_runtime.settings import Settings, SettingsError
 from vstack_runtime.tape_settings import TapeSettings
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 HEADER = "x-vstack-tape"
 SUFFIX = ".tape.jsonl"

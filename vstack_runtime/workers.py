@@ -16,14 +16,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-import structlog
 from prometheus_client import multiprocess
 
 from vstack_runtime.early import stop_early
 from vstack_runtime.listening import inherited, listen, port_of
+from vstack_runtime.logs import get_logger
 from vstack_runtime.settings import Settings
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # A worker that ends within this time of its start has not served; so many in a row, and another try is in vain.
 EARLY_SECONDS = 5.0

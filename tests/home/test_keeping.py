@@ -228,11 +228,14 @@ def test_a_detection_does_not_wait_for_a_slow_store(backend: Backend, monkeypatc
     assert [line["event"] for line in lines] == ["learnings failed"]
 
 
+BASELINES = ("get_baseline", "put_baseline", "baselines")
+
+
 class Away:
     """A store that answers nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("record", "recall", "report", "outcomes", "get_baseline"):
+        if name not in ("record", "recall", "report", "outcomes", "clear", "aclose", *BASELINES):
             raise AttributeError(name)
 
         async def fails(*given: Any) -> None:

@@ -7,18 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from vstack_runtime.home import importing
 from vstack_runtime.home.importing import Imported
 from vstack_runtime.home.learnings import SqliteLearnings
 from vstack_runtime.home.retention import Retention
 from vstack_runtime.home.telemetry import SqliteTelemetry
+from vstack_runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from vstack_runtime.home_settings import HomeSettings
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 
 def open_learnings(settings: HomeSettings, patterns: Iterable[str]) -> SqliteLearnings:

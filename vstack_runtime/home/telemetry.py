@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from vstack_proto.telemetry import (
     ANALYSIS,
@@ -18,12 +17,13 @@ from vstack_proto.telemetry import (
 )
 from vstack_runtime.home.database import Database, DatabaseBusy, Schema, Write, used_bytes
 from vstack_runtime.home.retention import Retention, shrink
+from vstack_runtime.logs import get_logger
 
 FILE = "telemetry.db"
 # Events gather for so long before they are written together: nobody reads analytics sooner.
 LINGER_SECONDS = 0.25
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 _STEPS = (
     """

@@ -14,17 +14,16 @@ from contextvars import ContextVar
 
 import anyio
 import msgspec
-import structlog
 
 from vstack_proto.state import State
 from vstack_proto.values import Usage
-from vstack_runtime.logs import bind_request_id
+from vstack_runtime.logs import bind_request_id, get_logger
 from vstack_runtime.observing.told import ModelCall, Observer, Records
 from vstack_runtime.observing_settings import ObservingSettings
 from vstack_runtime.stopping import FLUSH_SECONDS
 from vstack_runtime.tracing_headers import traceparent
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # Loggers of the observers' own libraries: a report that cannot be sent must not be reported.
 _OWN = ("sentry_sdk", "opentelemetry", "urllib3", "vstack")

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from vstack_proto.commands import Record
 from vstack_proto.values import Usage
+from vstack_runtime.logs import get_logger
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 LOG_SECONDS = 60.0
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from vstack_proto.values import Usage
 from vstack_runtime.backends import ProviderError
+from vstack_runtime.logs import get_logger
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # 409 is what Anthropic answers to a conflict that passes; 529 says that it is overloaded. The rest of 5xx is the
 # service's fault as well, so it may pass.

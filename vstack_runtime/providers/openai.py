@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-import structlog
 
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.http_client import Answer, JsonClient
+from vstack_runtime.logs import get_logger
 from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, decoded, failed, tokens, unsaid
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 NAME = "openai"
 DEFAULT_MODEL = "gpt-6.1-terra"

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import anyio
 import msgspec
-import structlog
 
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import Provider, ProviderError
+from vstack_runtime.logs import get_logger
 from vstack_runtime.providers.common import Reply
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # Says which model is asked where a request names none.
 ABOUT = "provider.json"

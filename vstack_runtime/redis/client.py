@@ -15,15 +15,15 @@ from typing import Any, Generic, TypeVar
 import anyio
 import anyio.lowlevel
 import coredis
-import structlog
 from anyio.abc import TaskGroup
 from coredis.connection import BaseConnection, TCPLocation
 from coredis.retry import NoRetryPolicy
 
 from vstack_runtime.background import interrupted, spawn
+from vstack_runtime.logs import get_logger
 from vstack_runtime.store_settings import RedisAddress
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 T = TypeVar("T")
 Client = coredis.Redis[bytes] | coredis.RedisCluster[bytes]

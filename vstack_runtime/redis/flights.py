@@ -6,18 +6,18 @@ from collections import defaultdict
 
 import anyio
 import msgspec
-import structlog
 from coredis.connection import BaseConnection
 
 from vstack_proto.values import Landing
 from vstack_runtime.backends import StoreAway
 from vstack_runtime.background import interrupted
+from vstack_runtime.logs import get_logger
 from vstack_runtime.redis.client import Link
 from vstack_runtime.redis.guard import Patience, RedisStore
 from vstack_runtime.redis.script import Script
 from vstack_runtime.store_settings import RedisAddress
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 # A leader that is heard of no more loses the lead after this; it says that it lives three times as often.
 LOCK_SECONDS = 5.0

@@ -7,15 +7,15 @@ from typing import TypeVar
 
 import anyio
 import msgspec
-import structlog
 
 from vstack_proto.resilience import Admission, Breaker
 from vstack_runtime.backends import StoreAway
 from vstack_runtime.background import spawn
+from vstack_runtime.logs import get_logger
 from vstack_runtime.redis.client import ANSWER_SECONDS, Client, Job, Link
 from vstack_runtime.store_settings import RedisAddress, parse_address
 
-_log = structlog.get_logger("vstack")
+_log = get_logger()
 
 T = TypeVar("T")
 
