@@ -143,9 +143,8 @@ class Engine:
             SettingsError: The settings name a provider whose key is missing.
             TypeError: A part does not fit its protocol.
         """
-        check_parts(limiter=limiter, cache=cache, flights=flights, provider=provider)
-        check_parts(learnings=learnings, telemetry=telemetry, baselines=baselines)
-        self.settings = settings
+        check_parts(provider=provider)
+        self.settings, self.wall = settings, wall
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
         self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
@@ -153,7 +152,6 @@ class Engine:
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
         self.provider: Provider | None = provider or self._chosen
-        self.store_failure = settings.store_failure
         more = installed_routes() if contributed is None else contributed
         self.service = Service(self._policy(), chosen, contributed=more)
         self.metrics = self._made_metrics(runtime)
@@ -161,10 +159,12 @@ class Engine:
         self.observers = Observers(settings.observing, version())
         self.key_file, self._keys = settings.key_file, settings.keys
         self.status: Status = "warming"
-        self.wall = wall
 
     def _choose_stores(self, settings: Settings, names: Iterable[str]) -> None:
-        """Whatever was not given, as the settings choose it."""
+        """Whatever was not given, as the settings choose it; what was given must fit."""
+        check_parts(limiter=self.limiter, cache=self.cache, flights=self.flights)
+        check_parts(learnings=self.learnings, telemetry=self.telemetry, baselines=self.baselines)
+        self.store_failure = settings.store_failure
         given = (self.limiter, self.cache, self.flights, self.learnings, self.telemetry, self.baselines)
         if self.flights is None and self.cache is None:
             self.flights = choose_flights(settings)
