@@ -31,6 +31,11 @@ class TraceStep(msgspec.Struct, frozen=True):
     tool: str | None = None
     metadata: dict[str, Any] = {}
 
+    @property
+    def plain_type(self) -> str:
+        """Its type as a word to compare by: neither case nor hyphens matter."""
+        return self.type.strip().lower().replace("-", "_")
+
 
 class CanonicalTrace(msgspec.Struct, frozen=True):
     """What the agents set out to do, what they did, and how it ended."""
@@ -43,10 +48,14 @@ class CanonicalTrace(msgspec.Struct, frozen=True):
     framework: str | None = None
     metadata: dict[str, Any] = {}
 
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The names of the agents that the client lists."""
+        return tuple(agent if isinstance(agent, str) else agent.agent_id for agent in self.agents)
+
     def agent_names(self) -> tuple[str, ...]:
         """Every agent once: first those listed, then those that speak, in order of appearance."""
-        listed = (agent if isinstance(agent, str) else agent.agent_id for agent in self.agents)
-        return tuple(dict.fromkeys([*listed, *(step.agent for step in self.steps)]))
+        return tuple(dict.fromkeys([*self.listed, *(step.agent for step in self.steps)]))
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

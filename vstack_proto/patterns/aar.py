@@ -47,9 +47,6 @@ SOURCES = (
 StepType = Literal["tool_call", "message", "decision", "observation", "thought"]
 
 
-# ---------------------------------------------------------------- the trace it takes
-
-
 class AARStep(shapes.Dated, frozen=True):
     """One step; ``metadata["agent"]`` names who is behind it, ``metadata["status"]`` or ``["error"]`` how it ended."""
 
@@ -74,9 +71,6 @@ class AgentTrace(msgspec.Struct, frozen=True):
     latency_seconds: float | None = None
     retry_count: int | None = None
     metadata: dict[str, Any] = {}
-
-
-# ---------------------------------------------------------------- the detection it gives
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -119,8 +113,6 @@ class AAR(Detection, frozen=True):
     baseline: BaselineComparison | None = None
     attached_playbooks: tuple[texts.AARPlaybook, ...] = ()
 
-
-# ---------------------------------------------------------------- reading
 
 # Parts of step types that frameworks use, in the order in which they are tried: a tool's result is not a tool's call.
 _NEAREST: tuple[tuple[str, StepType], ...] = (
@@ -175,8 +167,6 @@ def signals(trace: AgentTrace, reading: Reading) -> tuple[Signal, ...]:
     """Failed calls and their cause, assumptions, unsourced figures, dropped conditions ...; see ``aar_signals``."""
     return find_signals(trace.goal, reading, tuple(step.metadata for step in trace.steps))
 
-
-# ---------------------------------------------------------------- without a model
 
 MAX_LESSONS = 3
 MAX_EVIDENCE = 12
@@ -266,9 +256,6 @@ def _story(case: Case[AgentTrace], lessons: list[Lesson]) -> str:
     end = "succeeded" if case.trace.success else "failed"
     outcome = case.trace.outcome.strip().rstrip(".")
     return f"{len(steps)} steps by {names or 'nobody'}.{failed} The run {end}: {outcome}.{first}"
-
-
-# ---------------------------------------------------------------- with a model
 
 
 def _grounded(case: Case[AgentTrace], cited: Iterable[Cited]) -> tuple[Evidence, ...]:

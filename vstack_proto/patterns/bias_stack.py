@@ -134,7 +134,7 @@ CALLED: dict[str, StepType] = {
 
 
 def _step(step: TraceStep) -> ReasoningStep:
-    kind, role = step.type.strip().lower().replace("-", "_"), signs.role_of(step)
+    kind, role = step.plain_type, signs.role_of(step)
     named: StepType = "thought"
     if kind in get_args(StepType):
         named = cast("StepType", kind)
@@ -215,7 +215,7 @@ def _repeats(trace: AgentReasoningTrace) -> Iterator[Signal]:
     seen = Counter[tuple[str, str]]()
     retries = 0
     for number, step in enumerate(trace.steps):
-        text = " ".join(step.content[:500].lower().split())
+        text = signs.gist(step.content)
         quote = signs.first_line(step.content)
         seen[step.type, text] += 1
         retries += step.type == "retry"

@@ -128,11 +128,6 @@ COMPOSITION = Composition(
     framework_overlays={"langgraph": ("vstack.aar",), "crewai": ("vstack.lencioni",), "autogen": ("vstack.aar",)},
 )
 
-# --- Words -------------------------------------------------------------------------------------------------------
-
-
-# --- Steps and labels ------------------------------------------------------------------------------------------
-
 Profile = Literal[
     "well_calibrated", "anchoring_dominant", "overconfidence_dominant", "confirmation_dominant", "escalation_dominant",
     "full_stack_severe", "anchoring_overconfidence_pair", "confirmation_escalation_pair", "indeterminate",

@@ -201,7 +201,7 @@ class Case(Generic[T]):
 
     @property
     def grounding(self) -> Grounding:
-        """What ``quoted`` and ``ground`` have counted so far."""
+        """What ``quoted``, ``proof`` and ``ground`` have counted so far."""
         return Grounding(self._cited, self._verified, self._cited - self._verified)
 
     def quoted(self, quote: str, steps: Iterable[int]) -> tuple[str, tuple[int, ...]] | None:
@@ -220,6 +220,11 @@ class Case(Generic[T]):
                 self._verified += 1
                 return found, tuple(n for n in known if found in texts[n].content)
         return None
+
+    def proof(self, claim: str, quote: str, step: int) -> Evidence | None:
+        """A claim with the words that prove it in one step, or None where they do not stand there."""
+        found = self.quoted(quote, (step,))
+        return Evidence(claim, (step,), found[0]) if found else None
 
     def ground(self, evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
         """Keep the evidence whose quotation stands in a step it cites; the rest is dropped and counted."""

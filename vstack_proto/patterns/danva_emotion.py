@@ -120,8 +120,6 @@ class DanvaDetection(Detection, frozen=True):
     attached_playbooks: tuple[texts.DanvaPlaybook, ...] = ()
 
 
-# --- Reading -----------------------------------------------------------------------------------------------------
-
 NEEDED = (
     "danva_emotion compares what was felt with what was read: give one item a step, in `metadata.items` or in the "
     "step's `metadata`, with ground_truth_emotion, ground_truth_intensity and agent_inferred_emotion"
@@ -165,8 +163,6 @@ def read(trace: AgentEmotionTrace) -> Reading:
         steps.append(Step("user", kind, item.user_input))
     return Reading(tuple(facts), tuple(steps))
 
-
-# --- Signals -----------------------------------------------------------------------------------------------------
 
 # A strength that is off by this much calls for another answer.
 FAR = 0.3
@@ -220,9 +216,6 @@ def signals(trace: AgentEmotionTrace, reading: Reading) -> tuple[Signal, ...]:
     return signs.strongest(found)
 
 
-# --- Assessment --------------------------------------------------------------------------------------------------
-
-
 def remedies(trace: AgentEmotionTrace, numbers: Numbers, doubted: AbstractSet[int]) -> tuple[DanvaIntervention, ...]:
     """What the commonest faults call for, those whose label is in doubt left out; nothing for a good reader."""
     if numbers.quality == "high-accuracy":
@@ -261,9 +254,6 @@ def assess_offline(case: Case[AgentEmotionTrace]) -> DanvaDetection:
     return conclude(case, {})
 
 
-# --- Passes and conclusion -----------------------------------------------------------------------------------------
-
-
 def numbers_of(case: Case[AgentEmotionTrace]) -> Numbers:
     """The numbers of a case."""
     return measure(case.trace.items)
@@ -284,9 +274,9 @@ def doubts(case: Case[AgentEmotionTrace], answers: Answers) -> dict[int, Evidenc
     told: texts.LabelsAnswer | None = answers.get("labels")
     found: dict[int, Evidence] = {}
     for one in told.labels if told else ():
-        stands = case.quoted(one.quote, (one.step,))
-        if stands and one.verdict != "decided" and not right(case.trace.items[one.step]):
-            found.setdefault(one.step, Evidence(one.claim, (one.step,), stands[0]))
+        proof = case.proof(one.claim, one.quote, one.step)
+        if proof and one.verdict != "decided" and not right(case.trace.items[one.step]):
+            found.setdefault(one.step, proof)
     return found
 
 

@@ -262,9 +262,6 @@ COMPOSITION = Composition(
 )  # fmt: skip
 
 
-# --- Cues and culture ---------------------------------------------------------------------------------------------
-
-
 class CueSignature(msgspec.Struct, frozen=True):
     """What of a message's wording carries emotion, counted."""
 

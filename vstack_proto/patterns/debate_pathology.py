@@ -118,9 +118,8 @@ def from_trace(canonical: CanonicalTrace) -> MultiAgentDebateTrace:
     Where rounds are not given, a round ends when an agent speaks again after others did. The decision is
     ``metadata["final_decision"]``, else the last step of type ``decision``, else the outcome.
     """
-    listed = [one if isinstance(one, str) else one.agent_id for one in canonical.agents]
     speaking = [step.agent for step in canonical.steps if signs.role_of(step) == "agent"]
-    agents = tuple(dict.fromkeys([*listed, *speaking]))
+    agents = tuple(dict.fromkeys([*canonical.listed, *speaking]))
     if len(agents) < 2 or len(canonical.steps) < 2:
         raise TraceNotReadable(
             f"debate_pathology reads messages of 2 or more agents; the trace has {len(agents)} that speak for "
@@ -202,7 +201,7 @@ def assess_offline(case: Case[MultiAgentDebateTrace]) -> DebatePathologyDetectio
 
 
 def conclude(case: Case[MultiAgentDebateTrace], answers: Answers) -> DebatePathologyDetection:
-    """Scores as far as quotations bear them out; rounds, rules.diversity, counts and labels are computed."""
+    """Scores as far as quotations bear them out; rounds, diversity, counts and labels are computed."""
     trace, judged, moved = case.trace, passes.judged_of(case, answers), passes.flips_of(case, answers)
     scores = {label: one.score for label, one in judged.items()}
     converged, quality = convergence_round(trace.agents, trace.messages), texts.quality_of(max(scores.values()))

@@ -131,7 +131,7 @@ def from_trace(canonical: CanonicalTrace) -> SingleAgentTrace:
         )
     steps, worker, guessed = [], "", False
     for step in canonical.steps:
-        kind, role = step.type.strip().lower().replace("-", "_"), signs.role_of(step)
+        kind, role = step.plain_type, signs.role_of(step)
         if kind in get_args(rules.StepType) or kind in rules.NAMED:
             named = rules.NAMED.get(kind) or cast("rules.StepType", kind)
         elif role in ("tool", "observation", "system"):
@@ -150,7 +150,7 @@ def from_trace(canonical: CanonicalTrace) -> SingleAgentTrace:
 
 
 def _typed(step: TraceStep) -> bool:
-    kind = step.type.strip().lower().replace("-", "_")
+    kind = step.plain_type
     return kind in PHASES or kind in rules.NAMED or kind in signs.CALLS
 
 

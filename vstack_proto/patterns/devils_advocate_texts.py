@@ -123,11 +123,6 @@ COMPOSITION = Composition(
     framework_overlays={"langgraph": ("vstack.aar",), "crewai": ("vstack.lencioni",), "autogen": ("vstack.aar",)},
 )
 
-# --- Words -------------------------------------------------------------------------------------------------------
-
-
-# --- Roles ----------------------------------------------------------------------------------------------------
-
 Profile = Literal[
     "well_separated_critique", "self_review_only", "rubber_stamping", "missing_critic_phase", "fully_conflated_roles",
     "external_critic_present_weak", "no_pre_mortem", "no_alternative_hypothesis", "indeterminate",

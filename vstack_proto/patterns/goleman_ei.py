@@ -187,9 +187,6 @@ def signals(trace: AgentEITrace, reading: Reading) -> tuple[Signal, ...]:
     return rules.signals_of(reading, [(one.inferred_emotion, one.inferred_intensity) for one in heard], trace.success)
 
 
-# --- Assessment --------------------------------------------------------------------------------------------------
-
-
 def shown(case: Case[AgentEITrace]) -> dict[Domain, float]:
     """The score of each domain without a model."""
     return rules.scores_of(case.signals, case.trace.emotional_covariation)
@@ -269,9 +266,6 @@ def _detection(
         evidence=evidence,
         confidence=confidence,
     )
-
-
-# --- Passes and conclusion -----------------------------------------------------------------------------------------
 
 
 def rows_of(case: Case[AgentEITrace], answers: Answers) -> tuple[dict[Domain, DomainScore], tuple[Evidence, ...]]:

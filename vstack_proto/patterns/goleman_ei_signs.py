@@ -183,8 +183,6 @@ def said_again(steps: Sequence[Step]) -> Iterator[Signal]:
                 yield Signal("rumination_loop", claim, (number,), signs.first_line(step.content), 0.35)
 
 
-# --- Scores ------------------------------------------------------------------------------------------------------
-
 # Nothing speaks against the domain; a run is too little to say that all was done.
 UNBLEMISHED = 0.9
 MAX_OF_A_MODE = 2

@@ -11,7 +11,7 @@ from vstack_proto.errors import TraceNotReadable
 from vstack_proto.patterns import grpi_audits as audits
 from vstack_proto.patterns import grpi_signs as words
 from vstack_proto.patterns import grpi_texts as texts
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -97,7 +97,7 @@ def from_trace(canonical: CanonicalTrace) -> TeamSetupRequest:
     if len({agent.name for agent in agents}) < max(2, len(agents)):
         wanted = "2 or more `agents` with names of their own, as objects {agent_id, role_name, decision_authority}"
         raise TraceNotReadable(f"grpi needs to know what each agent is for: {wanted}, or in `metadata` by the contract")
-    known = signs.seen_too(canonical)
+    known = observed.with_steps(canonical)
     return TeamSetupRequest(canonical.goal, agents, framework=canonical.framework, metadata=known, **held)
 
 
@@ -114,7 +114,7 @@ def read(trace: TeamSetupRequest) -> Reading:
     stated = (trace.success_criteria, trace.kill_criteria, trace.constraints)
     for kind, told in zip(("success criterion", "kill criterion", "constraint"), stated, strict=True):
         lines += [Step("request", kind, one) for one in told]
-    return Reading(tuple(facts), (*signs.observed(trace.metadata), *lines))
+    return Reading(tuple(facts), (*observed.kept_steps(trace.metadata), *lines))
 
 
 def preconditions(trace: TeamSetupRequest) -> Iterable[Fault]:
@@ -130,7 +130,7 @@ def preconditions(trace: TeamSetupRequest) -> Iterable[Fault]:
 
 def signals(trace: TeamSetupRequest, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: vague words, criteria that nobody can check, rights and pieces with no owner or two."""
-    first = len(signs.observed(trace.metadata))
+    first = len(observed.kept_steps(trace.metadata))
     # What a run said is no term of its team.
     found = [one for one in signs.find(reading, words.RULES) if one.steps[0] >= first]
     for number, step in enumerate(reading.steps[first:], first):

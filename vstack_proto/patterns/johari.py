@@ -111,8 +111,6 @@ class JohariDetection(Detection, frozen=True):
     introspection_ceiling_exceeded: bool = False
 
 
-# --- Reading -----------------------------------------------------------------------------------------------------
-
 # A last word shorter than this ("TERMINATE") reports nothing.
 REPORT_CHARS = 20
 THOUGHTS = frozenset({"thought", "thinking", "reasoning", "plan"})
@@ -167,9 +165,6 @@ def read(trace: AgentSelfReportTrace) -> Reading:
 def signals(trace: AgentSelfReportTrace, reading: Reading) -> tuple[Signal, ...]:
     """Calls without a receipt, failures denied, doubts not told, reports too sure of themselves; see the signs."""
     return rules.signals_of(reading, [receipt.tool_name for receipt in trace.tool_receipts], trace.success)
-
-
-# --- Assessment --------------------------------------------------------------------------------------------------
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -265,9 +260,6 @@ def playbooks_for(
     return (*known, *(book for book in PLAYBOOKS if book.failure_mode in modes and book not in known))
 
 
-# --- Passes and conclusion -----------------------------------------------------------------------------------------
-
-
 def held_by_model(case: Case[AgentSelfReportTrace], answers: Answers) -> Held:
     """The window as a model holds it, as far as quotations bear it out; calls without a receipt are always added."""
     answer: texts.QuadrantsAnswer = answers["quadrants"]
@@ -321,7 +313,7 @@ def ask_fix(case: Case[AgentSelfReportTrace], answers: Answers) -> str:
     """What to change."""
     weights = held_so_far(case, answers).weights
     dominant = rules.dominant_of(weights)
-    told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    told = signs.scored(weights)
     neighbours = ", ".join(COMPOSITION.downstream["quadrant"][dominant])
     task = texts.FIX_TASK.format(dominant=dominant, weights=told, neighbours=neighbours)
     return task + texts.PROBE_TASK if case.mode == "forensic" else task

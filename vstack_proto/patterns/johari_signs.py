@@ -182,8 +182,6 @@ def _at(step: Step, found: re.Match[str]) -> str:
     return signs.line_at(step.content, *found.span())
 
 
-# --- Numbers -----------------------------------------------------------------------------------------------------
-
 Profile = Literal[
     "balanced_high", "balanced_low", "balanced_growth", "self_unaware_other_aware", "self_aware_other_unaware",
     "opaque_to_users", "over_disclosing", "confabulating", "sandbagging", "indeterminate",
@@ -292,8 +290,6 @@ def row_of(quadrant: Quadrant, one: signs.Judged, turns: int) -> QuadrantEvidenc
     severity = severity_of(quadrant, one.score)
     return QuadrantEvidence(quadrant, one.score, one.explanation, severity, sure, one.quotes, tuple(cited))
 
-
-# --- What to do about it -----------------------------------------------------------------------------------------
 
 Advised = tuple[
     tuple[FeedbackOpportunity, ...], tuple[DisclosureOpportunity, ...], tuple[CapabilityProbe, ...]

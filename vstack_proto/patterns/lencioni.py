@@ -146,9 +146,8 @@ def from_trace(canonical: CanonicalTrace) -> MultiAgentTrace:
     A step without a moment has that of the step before, the first the epoch: no rule reads moments. An unknown
     ``success`` counts as none.
     """
-    listed = [one if isinstance(one, str) else one.agent_id for one in canonical.agents]
     speaking = [step.agent for step in canonical.steps if signs.role_of(step) in ("agent", "tool")]
-    agents = tuple(dict.fromkeys([*listed, *speaking]))
+    agents = tuple(dict.fromkeys([*canonical.listed, *speaking]))
     if len(agents) < 2:
         raise TraceNotReadable(f"lencioni reads a team of 2 or more agents that speak; the trace has {len(agents)}")
     messages, moment = [], EPOCH
@@ -165,7 +164,7 @@ def from_trace(canonical: CanonicalTrace) -> MultiAgentTrace:
 
 def message_type(step: TraceStep) -> MessageType:
     """What a step is to the team: by its type, its speaker, else its words."""
-    kind, role, text = step.type.strip().lower().replace("-", "_"), signs.role_of(step), step.content
+    kind, role, text = step.plain_type, signs.role_of(step), step.content
     if role in ("tool", "observation"):
         return "tool_call" if role == "tool" else "tool_result"
     if kind in get_args(MessageType):
@@ -198,9 +197,6 @@ def signals(trace: MultiAgentTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: telling words, then what became of objections, of questions for an owner, of errors."""
     found = [*signs.find(reading, words.RULES), *words.by_course(reading)]
     return signs.strongest(signal for signal in found if signal.quote)
-
-
-# --- Assessment --------------------------------------------------------------------------------------------------
 
 
 def health_of(highest: float) -> Health:

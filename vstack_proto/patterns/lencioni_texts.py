@@ -161,9 +161,6 @@ COMPOSITION = Composition(
 )
 
 
-# --- Answers ----------------------------------------------------------------------------------------------------
-
-
 class LencioniIntervention(shapes.Change, frozen=True, forbid_unknown_fields=True):
     """One change of the team; what a model proposes has the same shape."""
 

@@ -127,9 +127,6 @@ class LewinDetection(Detection, frozen=True):
     bias_mechanism: Mechanism = "none"
 
 
-# --- Reading -----------------------------------------------------------------------------------------------------
-
-
 def from_trace(canonical: CanonicalTrace) -> AgentFailureTrace:
     """Every step with its type; ``metadata`` may hold the factors, the first attribution and the covariance.
 
@@ -181,8 +178,6 @@ def cited(factor: Factor) -> str:
     """The name by which a factor is cited."""
     return factor.factor_id or factor.factor
 
-
-# --- Assessment --------------------------------------------------------------------------------------------------
 
 Rows = dict[Locus, LocusEvidence]
 
@@ -264,9 +259,6 @@ def _detection(
         evidence=evidence,
         confidence=confidence,
     )
-
-
-# --- Passes and conclusion -----------------------------------------------------------------------------------------
 
 
 def rows_of(case: Case[AgentFailureTrace], answers: Answers) -> tuple[Rows, tuple[Evidence, ...]]:

@@ -142,8 +142,6 @@ def repeated(reading: Reading, failed: set[int]) -> Iterable[Signal]:
             last[step.content] = number
 
 
-# --- Scores ------------------------------------------------------------------------------------------------------
-
 MAX_OF_A_SIGN = 3
 # A stated factor is an opinion: three held for certain weigh as much as two barriers.
 FACTOR_WEIGHT = 0.25

@@ -150,7 +150,7 @@ def from_trace(canonical: CanonicalTrace) -> OrchestratorTrace:
 
 
 def _step(step: TraceStep, leader: str) -> OrchestrationStep:
-    kind, leads = step.type.strip().lower().replace("-", "_"), step.agent == leader
+    kind, leads = step.plain_type, step.agent == leader
     named: texts.StepType = "observation"
     if kind in get_args(texts.StepType):
         named = cast("texts.StepType", kind)

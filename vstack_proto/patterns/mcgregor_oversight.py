@@ -110,8 +110,6 @@ def profile_of(seen: Theory, task: TaskProperties, quality: Quality) -> Profile:
     return next((profile for holds, profile in rules if holds), "indeterminate")
 
 
-# --- Words -------------------------------------------------------------------------------------------------------
-
 # A delegation that prescribes or waits for leave is control, whatever its type says (theory X).
 TIGHT = words(
     r"ask me (?:before|first)|(?:wait|ask) for (?:my )?(?:approval|permission|sign.?off|go)|without my"
@@ -165,8 +163,7 @@ def shown(
             msgspec.convert({**held, one.name: value}, TaskProperties)
         except msgspec.ValidationError:
             continue  # a value of another property
-        stands = case.quoted(one.quote, (one.step,))
-        if stands and held[one.name] != value and one.name not in proofs:
-            held[one.name] = value
-            proofs[one.name] = Evidence(one.claim, (one.step,), stands[0])
+        proof = case.proof(one.claim, one.quote, one.step)
+        if proof and held[one.name] != value and one.name not in proofs:
+            held[one.name], proofs[one.name] = value, proof
     return msgspec.convert(held, TaskProperties), tuple(proofs.values())

@@ -195,7 +195,7 @@ def _repeated(reading: Reading) -> Iterator[Signal]:
                 claim = f"{step.agent} apologises a third time, where a changed step was wanted"
                 quote = signs.line_at(step.content, *match.span())
                 yield Signal("post_rejection_cascade", claim, (number,), quote, 0.35)
-        key = (step.agent, " ".join(step.content[:500].lower().split()))
+        key = (step.agent, signs.gist(step.content))
         seen[key] += 1
         # Turn-taking is short and repeats in good runs; what repeats beyond that is a hint and no more.
         if seen[key] == 3 and len(key[1]) >= 20 and quote:

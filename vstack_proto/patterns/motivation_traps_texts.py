@@ -273,8 +273,6 @@ COMPOSITION = Composition(
     },
 )  # fmt: skip
 
-# --- Words -------------------------------------------------------------------------------------------------------
-
 # Of a report by the agent itself these words say what it believes; in a behaviour they are somebody's account of it.
 RULES = (
     Rule(

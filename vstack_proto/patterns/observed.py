@@ -12,7 +12,7 @@ import msgspec
 
 from vstack_proto.patterns import common
 from vstack_proto.patterns.common import Reading, Signal, Step
-from vstack_proto.patterns.signs import PERSON, first_line, role_of, speaks, strongest, words
+from vstack_proto.patterns.signs import PERSON, first_line, gist, role_of, speaks, strongest, words
 from vstack_proto.trace import CanonicalTrace
 
 # Patterns that look at one agent and its terms are followed, in frameworks of teams, by patterns of teams.
@@ -31,6 +31,21 @@ def observed(canonical: CanonicalTrace) -> dict[str, Any]:
     known = ((step, role_of(step)) for step in canonical.steps)
     pairs = [[step.agent, step.type if role in ("agent", "tool") else role] for step, role in known]
     return {**canonical.metadata, "observed": pairs}
+
+
+OBSERVED = "observed_steps"
+
+
+def with_steps(canonical: CanonicalTrace) -> dict[str, Any]:
+    """The metadata of a canonical trace with its steps, for a pattern whose own trace has no place for them."""
+    return {**canonical.metadata, OBSERVED: [[step.agent, step.type, step.content] for step in canonical.steps]}
+
+
+def kept_steps(metadata: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps that ``with_steps`` kept: they come first in a reading, so that step i stays step i."""
+    with contextlib.suppress(msgspec.ValidationError):
+        return tuple(Step(*one) for one in msgspec.convert(metadata.get(OBSERVED, ()), list[tuple[str, str, str]]))
+    return ()
 
 
 def facts(trace: Any) -> list[tuple[str, str]]:
@@ -108,7 +123,7 @@ def repeated(
     """
     seen = Counter[tuple[str, str]]()
     for number, step in enumerate(reading.steps):
-        key = (step.agent, " ".join(step.content[:500].lower().split()))
+        key = (step.agent, gist(step.content))
         if len(key[1]) < 30 or not of(step):
             continue
         seen[key] += 1

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast, get_args
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns import process_gain_loss_signs as words
 from vstack_proto.patterns import process_gain_loss_texts as texts
-from vstack_proto.patterns import signs, talk
 from vstack_proto.patterns.common import (
     Answers,
     Case,
@@ -108,13 +108,13 @@ def from_trace(canonical: CanonicalTrace) -> ProcessTrace:
     log = "\n".join(f"{step.agent}: {step.content}" for step in canonical.steps)
     return ProcessTrace(
         task=canonical.goal, outcome=canonical.outcome, success=canonical.success is True,
-        interaction_log=log, framework=canonical.framework, metadata=signs.seen_too(canonical), **held,
+        interaction_log=log, framework=canonical.framework, metadata=observed.with_steps(canonical), **held,
     )  # fmt: skip
 
 
 def log_of(trace: ProcessTrace) -> tuple[Step, ...]:
     """What was said, step by step."""
-    return signs.observed(trace.metadata) or texts.steps_of(trace.interaction_log)
+    return observed.kept_steps(trace.metadata) or texts.steps_of(trace.interaction_log)
 
 
 def read(trace: ProcessTrace) -> Reading:

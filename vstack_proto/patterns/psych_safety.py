@@ -141,7 +141,7 @@ class PsychologicalSafetyDetection(Detection, frozen=True):
 
 def from_trace(canonical: CanonicalTrace) -> MultiAgentSafetyTrace:
     """One message a step. The team is whoever is listed, else whoever speaks and is neither person nor tool."""
-    listed = {agent if isinstance(agent, str) else agent.agent_id for agent in canonical.agents}
+    listed = set(canonical.listed)
     speaking = {step.agent for step in canonical.steps if signs.role_of(step) == "agent"}
     team = tuple(name for name in canonical.agent_names() if name in listed or name in speaking)
     if len(team) < 2:
@@ -160,7 +160,7 @@ def from_trace(canonical: CanonicalTrace) -> MultiAgentSafetyTrace:
 
 def message_of(number: int, step: TraceStep) -> SafetyMessage:
     """A canonical step as a message: by its type, else by its words."""
-    told = step.type.strip().lower().replace("-", "_")
+    told = step.plain_type
     kind: MessageType = "task" if number == 0 else "response"
     metadata, role = dict(step.metadata), signs.role_of(step)
     if role in ("tool", "observation"):

@@ -264,7 +264,7 @@ def gapes(case: Case[AgentCultureTrace], answers: Answers) -> bool:
 
 
 def _gaps(case: Case[AgentCultureTrace], answers: Answers) -> str:
-    return ", ".join(f"{pair} {gap:.2f}" for pair, gap in _scored(case, answers)[0].items())
+    return signs.scored(_scored(case, answers)[0])
 
 
 def ask_changes(case: Case[AgentCultureTrace], answers: Answers) -> str:

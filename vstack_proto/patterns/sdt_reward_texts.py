@@ -233,8 +233,6 @@ COMPOSITION = Composition(
     },
 )  # fmt: skip
 
-# --- Words -------------------------------------------------------------------------------------------------------
-
 # What a signal is named -> the need it touches and the failure mode that it shows (None where it supports the need).
 TOUCHES: dict[str, tuple[Need, str | None]] = {
     "explicit_punishment": ("autonomy", "rating_threat"), "explicit_reward": ("autonomy", "overjustification_active"),

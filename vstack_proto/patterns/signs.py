@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from vstack_proto.patterns.common import Case, Composition, Evidence, Level, Reading, Severity, Signal, Step
-from vstack_proto.trace import CanonicalTrace, TraceStep
+from vstack_proto.trace import TraceStep
 
 # More finds of one rule add weight to nothing, and a detection with more signals is read by nobody.
 MAX_OF_A_RULE = 12
@@ -44,7 +44,7 @@ Role = Literal["user", "agent", "system", "tool", "observation"]
 
 def role_of(step: TraceStep) -> Role:
     """What the speaker of a canonical step is to a conversation: by the type of the step, else by the name."""
-    kind, name = step.type.strip().lower().replace("-", "_"), step.agent.strip()
+    kind, name = step.plain_type, step.agent.strip()
     if kind in CALLS:
         return "tool"
     if kind in RESULTS or MACHINE.search(name):
@@ -117,6 +117,11 @@ def line_at(text: str, start: int, end: int) -> str:
         right = max(end, text.rfind(" ", end, right))
     quote = text[left:right].strip()
     return quote if len(quote) >= 3 else ""
+
+
+def gist(text: str) -> str:
+    """What a step says, to tell by whether it is said again: its beginning, whatever its case and spaces."""
+    return " ".join(text[:500].lower().split())
 
 
 def first_line(text: str) -> str:
@@ -376,19 +381,3 @@ def remedies(
             more = {"estimated_impact": impact, "effort_estimate": book[4]}
             chosen.append(make(label, kinds[book[:2]], **told, **more))
     return tuple(chosen)
-
-
-OBSERVED = "observed_steps"
-
-
-def seen_too(canonical: CanonicalTrace) -> dict[str, Any]:
-    """The metadata of a canonical trace with its steps, for a pattern whose own trace has no place for them."""
-    return {**canonical.metadata, OBSERVED: [[step.agent, step.type, step.content] for step in canonical.steps]}
-
-
-def observed(metadata: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps that ``seen_too`` kept: they come first in a reading, so that step i stays step i."""
-    # Metadata is the client's own: where it is no such list, it is not meant for us.
-    with contextlib.suppress(msgspec.ValidationError):
-        return tuple(Step(*one) for one in msgspec.convert(metadata.get(OBSERVED, ()), list[tuple[str, str, str]]))
-    return ()

@@ -127,15 +127,12 @@ class SocialLoafingDetection(Detection, frozen=True):
     attached_playbooks: tuple[LoafingPlaybook, ...] = ()
 
 
-# --- Reading -----------------------------------------------------------------------------------------------------
-
-
 def team_of(canonical: CanonicalTrace) -> tuple[str, ...]:
     """Those whose effort can be compared: without whoever only asks or executes, unless the client lists it.
 
     An executor stays where there would be no team without it; from its calls and results it is no loafer anyway.
     """
-    listed = {agent if isinstance(agent, str) else agent.agent_id for agent in canonical.agents}
+    listed = set(canonical.listed)
     names = {agent: agent.strip().lower() for agent in canonical.agent_names()}
     members = [agent for agent, name in names.items() if agent in listed or name not in ASKERS]
     working = [agent for agent in members if agent in listed or not EXECUTOR.search(names[agent])]
@@ -184,15 +181,10 @@ def preconditions(trace: MultiAgentTaskTrace) -> Iterable[Fault]:
         yield Fault("/messages", "must not be empty")
 
 
-# --- Signals -----------------------------------------------------------------------------------------------------
-
-
 def signals(trace: MultiAgentTaskTrace, reading: Reading) -> tuple[Signal, ...]:
     """Cosmetic messages of members who bring little, checks claimed and not made, stamps in a row."""
     return loafing_signals(weighed(trace, {}), reading)
 
-
-# --- Assessment --------------------------------------------------------------------------------------------------
 
 GINI_BANDS: tuple[tuple[float, Severity], ...] = (
     (0.0, "none"), (0.2, "trace"), (0.3, "low"), (0.4, "moderate"), (0.55, "medium"), (0.7, "high"), (0.85, "critical"),
@@ -249,9 +241,6 @@ def _detection(
     )
 
 
-# --- Conclusion ------------------------------------------------------------------------------------------------------
-
-
 def conclude(case: Case[MultiAgentTaskTrace], answers: Answers) -> SocialLoafingDetection:
     """The weights as corrected; shares, roles and labels are computed from them as they are offline."""
     heard = hear(case, answers)
@@ -296,8 +285,6 @@ def addressed(trace: MultiAgentTaskTrace) -> frozenset[str]:
     """To whom messages were sent."""
     return frozenset(message.to_agent for message in trace.messages if message.to_agent is not None)
 
-
-# --- Playbooks, composition --------------------------------------------------------------------------------------
 
 ATTACH = {
     ("loafer", "assign_subgoals"): "rubber_stamp",

@@ -85,7 +85,7 @@ def message_type(step: TraceStep, own: set[str], before: Iterable[tuple[str, set
         own: Its content words.
         before: Speaker and content words of the few steps before it.
     """
-    typed = TYPED.get(step.type.strip().lower().replace("-", "_").replace(" ", "_"))
+    typed = TYPED.get(step.plain_type.replace(" ", "_"))
     if typed is not None:
         return typed
     text, opening = step.content, step.content[:OPENING]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
-from vstack_proto.patterns import signs, talk
+from vstack_proto.patterns import observed, signs, talk
 from vstack_proto.patterns import superflocks_texts as texts
 from vstack_proto.patterns.common import (
     Answers,
@@ -95,8 +95,7 @@ def from_trace(canonical: CanonicalTrace) -> RoutingTrace:
     held = signs.carried(canonical.metadata, RoutingTrace, "routing_decisions", "capabilities", "trace_id")
     decisions = held.pop("routing_decisions", ()) or tuple(_routed(canonical))
     candidates = (name for one in decisions for name in one.candidates)
-    listed = [one if isinstance(one, str) else one.agent_id for one in canonical.agents]
-    agents = tuple(dict.fromkeys([*listed, *candidates, *(one.routed_to for one in decisions)]))
+    agents = tuple(dict.fromkeys([*canonical.listed, *candidates, *(one.routed_to for one in decisions)]))
     if len(decisions) < 2 or len(agents) < 2:
         raise TraceNotReadable(
             f"superflocks reads 2 or more routing decisions among 2 or more agents, got {len(decisions)} among "
@@ -105,7 +104,7 @@ def from_trace(canonical: CanonicalTrace) -> RoutingTrace:
         )
     return RoutingTrace(
         canonical.goal, agents, decisions, canonical.outcome, success=canonical.success is True,
-        framework=canonical.framework, metadata=signs.seen_too(canonical), **held,
+        framework=canonical.framework, metadata=observed.with_steps(canonical), **held,
     )  # fmt: skip
 
 
@@ -126,7 +125,7 @@ def read(trace: RoutingTrace) -> Reading:
     facts += [(name.replace("_", " "), f"{value:g}") for name, value in told.values().items()]
     steps = [Step(one.routed_to, "routing", one.line()) for one in trace.routing_decisions]
     steps += [Step(one.agent_name, "capability", one.line()) for one in trace.capabilities]
-    return Reading(tuple(facts), (*signs.observed(trace.metadata), *steps))
+    return Reading(tuple(facts), (*observed.kept_steps(trace.metadata), *steps))
 
 
 def preconditions(trace: RoutingTrace) -> Iterable[Fault]:
@@ -138,7 +137,7 @@ def preconditions(trace: RoutingTrace) -> Iterable[Fault]:
 
 def signals(trace: RoutingTrace, reading: Reading) -> tuple[Signal, ...]:
     """Named by failure mode: how much goes to the top, what fails there, who was passed over, what only one can do."""
-    told, start = Window(trace), len(signs.observed(trace.metadata))
+    told, start = Window(trace), len(observed.kept_steps(trace.metadata))
     found = list(_of_numbers(told, start))
     if told.quality != "robust":
         # A router gives the same reason again and again; three of them prove the habit.
@@ -204,13 +203,13 @@ CHANGES = Pass("interventions", texts.RemedyAnswer, ask_changes, is_fragile)
 
 def passed_over(case: Case[RoutingTrace], answers: Answers) -> tuple[Passed, ...]:
     """The decisions that sent a task past a better agent, in words that stand: agent, class of the task, proof."""
-    decisions, start = case.trace.routing_decisions, len(signs.observed(case.trace.metadata))
+    decisions, start = case.trace.routing_decisions, len(observed.kept_steps(case.trace.metadata))
     found: dict[tuple[int, str], Passed] = {}
     for one in answers["capability"].passed_over if "capability" in answers else ():
-        stands, number = case.quoted(one.quote, (one.step,)), one.step - start
-        if stands is None or not 0 <= number < len(decisions):
+        proof, number = case.proof(one.claim, one.quote, one.step), one.step - start
+        if proof is None or not 0 <= number < len(decisions):
             continue
-        routed, proof = decisions[number], Evidence(one.claim, (one.step,), stands[0])
+        routed = decisions[number]
         if one.agent in case.trace.agents and one.agent != routed.routed_to:
             found.setdefault((number, one.agent), (one.agent, routed.task_class or "default", proof))
     return tuple(found.values())
@@ -218,12 +217,12 @@ def passed_over(case: Case[RoutingTrace], answers: Answers) -> tuple[Passed, ...
 
 def retried(case: Case[RoutingTrace], answers: Answers) -> tuple[bool, tuple[Evidence, ...]]:
     """Whether a failed task, or its kind, was given to another agent, and the decisions that gave one out again."""
-    decisions, start = case.trace.routing_decisions, len(signs.observed(case.trace.metadata))
+    decisions, start = case.trace.routing_decisions, len(observed.kept_steps(case.trace.metadata))
     found: dict[tuple[int, int], Evidence] = {}
     for one in answers["failure"].retries if "failure" in answers else ():
-        stands, first, then = case.quoted(one.quote, (one.retried,)), one.failed - start, one.retried - start
-        if stands and 0 <= first < then < len(decisions) and decisions[first].outcome in FAILED:
-            found.setdefault((first, then), Evidence(one.claim, (one.retried,), stands[0]))
+        proof, first, then = case.proof(one.claim, one.quote, one.retried), one.failed - start, one.retried - start
+        if proof and 0 <= first < then < len(decisions) and decisions[first].outcome in FAILED:
+            found.setdefault((first, then), proof)
     elsewhere = any(decisions[first].routed_to != decisions[then].routed_to for first, then in found)
     return elsewhere, tuple(found.values())
 

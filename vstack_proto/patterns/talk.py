@@ -180,8 +180,8 @@ def tally(
     asked = [answers[one.name].events for one in registers if one.name in answers]
     found: dict[tuple[str, int, str], Evidence] = {}
     for one in (one for events in asked for one in events):
-        if stands := case.quoted(one.quote, (one.step,)):
-            found.setdefault((one.kind, one.step, stands[0]), Evidence(one.claim, (one.step,), stands[0]))
+        if proof := case.proof(one.claim, one.quote, one.step):
+            found.setdefault((one.kind, one.step, proof.quote), proof)
     if not asked:
         return seen, ()
     return Counter(key[0] for key in found), tuple(one for key, one in found.items() if key[0] in lapses)

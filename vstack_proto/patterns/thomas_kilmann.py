@@ -123,9 +123,6 @@ class ConflictStyleSelection(Detection, frozen=True):
     attached_playbooks: tuple[texts.StylePlaybook, ...] = ()
 
 
-# --- Reading -----------------------------------------------------------------------------------------------------
-
-
 def from_trace(canonical: CanonicalTrace) -> AgentInteractionTrace:
     """One turn a step. ``metadata`` may hold ``agent_id``, ``model_name`` and ``task_category``.
 
@@ -169,12 +166,6 @@ def signals(trace: AgentInteractionTrace, reading: Reading) -> tuple[Signal, ...
             claim = f"{reading.steps[number].agent} changes its position and gives no reason"
             found.append(Signal("accommodating", claim, (number,), signs.first_line(content), 0.45))
     return signs.strongest(signal for signal in found if signal.quote)
-
-
-# --- Styles ------------------------------------------------------------------------------------------------------
-
-
-# --- Detection ---------------------------------------------------------------------------------------------------
 
 
 def assess_offline(case: Case[AgentInteractionTrace]) -> ConflictStyleSelection:

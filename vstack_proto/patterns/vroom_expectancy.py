@@ -345,9 +345,9 @@ def _turns(case: Case[Any], told: texts.TurnsAnswer | None) -> tuple[Mapping[Ter
     """How often effort fell or turned away for lack of each term, and the proof, as far as words stand."""
     found: dict[tuple[int, Term], Evidence] = {}
     for one in told.turns if told else ():
-        stands = case.quoted(one.quote, (one.step,))
-        if stands and one.effort != "rises":
-            found.setdefault((one.step, one.term), Evidence(one.claim, (one.step,), stands[0]))
+        proof = case.proof(one.claim, one.quote, one.step)
+        if proof and one.effort != "rises":
+            found.setdefault((one.step, one.term), proof)
     return Counter(term for _, term in found), tuple(found.values())
 
 
