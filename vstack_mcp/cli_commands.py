@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from vstack_mcp.cli import PROGRAM, leave, serve_stdio
-from vstack_runtime.cli_parts import Program, console, epilog, plain, print_json
+from vstack_runtime.cli_parts import Json, Program, console, epilog, plain, print_json
 
 _program = Program(
     PROGRAM,
@@ -25,7 +25,6 @@ app, main = _program.app, _program.main
 
 Client = Literal["claude-desktop", "claude-code", "cursor", "cline", "continue", "vscode", "generic"]
 CLIENTS: tuple[Client, ...] = get_args(Client)
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 AsProtocol = Annotated[bool, typer.Option("--json", help="As the protocol has them.")]
 
 
@@ -84,16 +83,7 @@ def config_snippet(
     typer.echo(text)
 
 
-@app.command()
-def version(as_json: Json = False) -> None:
-    """Print the version."""
-    import importlib.metadata
-
-    told = importlib.metadata.version("vstack")
-    if as_json:
-        print_json({"version": told})
-    else:
-        typer.echo(told)
+_program.tells_version()
 
 
 def _offer() -> Any:

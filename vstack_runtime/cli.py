@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, epilog, plain, print_json, short
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, epilog, plain, print_json, short
 from vstack_runtime.cli_parts import console as _console
 from vstack_runtime.home.cli_baseline import app as baselines
 
@@ -30,7 +30,6 @@ KEY_BYTES = 32
 MAX_SHOWN = 10
 
 _SEVERITIES = ("none", "trace", "low", "moderate", "medium", "high", "critical")
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
 
 _program = Program(
@@ -122,16 +121,7 @@ def openapi(as_json: Annotated[bool, typer.Option("--json", help="It is JSON, sa
     typer.echo(msgspec.json.format(_service().openapi.body, indent=2))
 
 
-@app.command()
-def version(as_json: Json = False) -> None:
-    """Print the version."""
-    import importlib.metadata
-
-    told = importlib.metadata.version("vstack")
-    if as_json:
-        print_json({"version": told})
-    else:
-        typer.echo(told)
+_program.tells_version()
 
 
 @app.command(

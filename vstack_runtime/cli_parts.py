@@ -9,8 +9,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DONE, FAILED, WRONG_COMMAND_LINE = 0, 1, 2
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 # Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -52,6 +54,20 @@ class Program:
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
         )
+
+    def tells_version(self) -> None:
+        """Give the script the command ``version``."""
+
+        @self.app.command()
+        def version(as_json: Json = False) -> None:
+            """Print the version."""
+            import importlib.metadata
+
+            told = importlib.metadata.version("vstack")
+            if as_json:
+                print_json({"version": told})
+            else:
+                typer.echo(told)
 
     def main(self) -> NoReturn:
         """Run the command line, and exit."""
@@ -106,6 +122,19 @@ class Program:
         """Say what is wrong, and end."""
         self.complain(message)
         raise typer.Exit(code)
+
+
+def asked(store: Any, ask: Callable[[Any], Awaitable[T]]) -> T:
+    """Ask a store, and close it."""
+    import anyio
+
+    async def run() -> T:
+        try:
+            return await ask(store)
+        finally:
+            await store.aclose()
+
+    return anyio.run(run)
 
 
 def console(*, stderr: bool = False) -> Console:

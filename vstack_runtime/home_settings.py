@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, Protocol
 
 import msgspec
 
-from vstack_runtime.setting_values import size
+from vstack_runtime.setting_values import Reader, size
 from vstack_runtime.store_settings import parse_home_store
 
 DEFAULT_HOME = "~/.vstack"
@@ -31,24 +29,6 @@ class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
     learnings_max_bytes: int | None = 1 << 30
     telemetry_max_age_days: float | None = 90.0
     telemetry_max_bytes: int | None = 256 << 20
-
-
-class Reader(Protocol):
-    """What reads variables."""
-
-    warnings: list[str]
-
-    def get(self, name: str) -> str | None:
-        """The variable, if it is set."""
-        ...
-
-    def parsed(self, name: str, parse: Callable[[str], Any], default: Any) -> Any:
-        """The variable as ``parse`` reads it."""
-        ...
-
-    def choice(self, name: str, *choices: str) -> str:
-        """One of some words; the first where none is set."""
-        ...
 
 
 def read_home(read: Reader) -> HomeSettings:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
 import msgspec
 
-from vstack_runtime.setting_values import base_url, dsn, share
+from vstack_runtime.setting_values import Reader, base_url, dsn, share
 
 
 class ObservingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,18 +22,6 @@ class ObservingSettings(msgspec.Struct, frozen=True, kw_only=True):
     sentry_release: str | None = None
     sentry_traces_sample_rate: float = 0.0
     otel_endpoint: str | None = None
-
-
-class Reader(Protocol):
-    """What reads variables."""
-
-    def get(self, name: str) -> str | None:
-        """The variable, if it is set."""
-        ...
-
-    def parsed(self, name: str, parse: Callable[[str], Any], default: Any, *, shown: bool = True) -> Any:
-        """The variable as ``parse`` reads it; ``shown``: whether a refusal may quote it."""
-        ...
 
 
 def read_observing(read: Reader) -> ObservingSettings:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Program, print_json, progress
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, print_json, progress
 
 # What a command alone needs is imported inside of it: ``--help`` must not wait for patterns.
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PROGRAM = "vstack-replay"
 
 Tapes = Annotated[list[Path], typer.Argument(metavar="TAPE...", help="Tapes, or folders of them.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Changes = Annotated[
     str | None,
     typer.Option(

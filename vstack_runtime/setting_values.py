@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Callable
+from typing import Any, Protocol
 
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@]+")
+
+
+class Reader(Protocol):
+    """What reads variables, and tells what is odd about them."""
+
+    warnings: list[str]
+
+    def get(self, name: str) -> str | None:
+        """The variable, if it is set."""
+        ...
+
+    def parsed(self, name: str, parse: Callable[[str], Any], default: Any, *, shown: bool = True) -> Any:
+        """The variable as ``parse`` reads it; ``shown``: whether a refusal may quote it."""
+        ...
+
+    def choice(self, name: str, *choices: str) -> str:
+        """One of some words; the first where none is set."""
+        ...
 
 
 def flag(text: str) -> bool:

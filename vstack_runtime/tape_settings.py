@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
 import msgspec
 
-from vstack_runtime.setting_values import size
+from vstack_runtime.setting_values import Reader, size
 
 
 class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,18 +27,6 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     folder_bytes: int = 1 << 30
     redact: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
-
-
-class Reader(Protocol):
-    """What reads variables."""
-
-    def get(self, name: str) -> str | None:
-        """The variable, if it is set."""
-        ...
-
-    def parsed(self, name: str, parse: Callable[[str], Any], default: Any) -> Any:
-        """The variable as ``parse`` reads it."""
-        ...
 
 
 def read_tapes(read: Reader) -> TapeSettings:

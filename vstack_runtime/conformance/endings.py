@@ -146,14 +146,20 @@ def one_analysis_for_many(kit: Kit) -> None:
     must(provider.gate.came == 1, f"the model was called {provider.gate.came} times")
 
 
-def follower_takes_over(kit: Kit) -> None:
-    """The leader of a shared analysis leaves: its call is cancelled, and the follower asks anew."""
+def _in_flight(kit: Kit) -> tuple[GatedProvider, Peer, Peer]:
+    """A model that is asked by the first of two who share an analysis; the leader, and the follower."""
     provider, cache = GatedProvider(), CountingCache()
     kit.start(provider=provider, cache=cache)
     leader = kit.connect(analysis("shared", model=None, name="leads"))
     provider.gate.wait_for(1)
     follower = kit.connect(analysis("shared", model=None, name="follows"))
     wait_until(lambda: cache.looked_up == 2, "the follower has come to the flight")
+    return provider, leader, follower
+
+
+def follower_takes_over(kit: Kit) -> None:
+    """The leader of a shared analysis leaves: its call is cancelled, and the follower asks anew."""
+    provider, leader, follower = _in_flight(kit)
     abort(leader)
     provider.gate.wait_cancelled(1)
     provider.gate.wait_for(2)
@@ -164,12 +170,7 @@ def follower_takes_over(kit: Kit) -> None:
 
 def follower_leaves(kit: Kit) -> None:
     """A follower leaves: the leader's analysis goes on."""
-    provider, cache = GatedProvider(), CountingCache()
-    kit.start(provider=provider, cache=cache)
-    leader = kit.connect(analysis("shared", model=None, name="leads"))
-    provider.gate.wait_for(1)
-    follower = kit.connect(analysis("shared", model=None, name="follows"))
-    wait_until(lambda: cache.looked_up == 2, "the follower has come to the flight")
+    provider, leader, follower = _in_flight(kit)
     half_close(follower)
     kit.wait_ended_as("cancelled")
     must(provider.gate.cancelled == 0, "the leader's call was cancelled")

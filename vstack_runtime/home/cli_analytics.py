@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import Program, console, plain, print_json, short
+from vstack_runtime.cli_parts import Json, Program, console, plain, print_json, short
 
 _program = Program(
     "vstack-analytics",
@@ -25,7 +25,6 @@ _program = Program(
 app, main, _fail = _program.app, _program.main, _program.fail
 
 By = Annotated[Literal["pattern", "model", "day"], typer.Option("--by", help="What makes a row.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="NAME", help="Only of this key; '' for callers without one.")]
 Since = Annotated[str | None, typer.Option("--since", help="From this day or moment on, such as 2026-03-01.")]
 Until = Annotated[str | None, typer.Option("--until", help="Before this day or moment.")]

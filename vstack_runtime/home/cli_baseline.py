@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import Program, console, plain, print_json
+from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json
 
 T = TypeVar("T")
 
@@ -36,7 +36,6 @@ File = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="What requests call it; by default what the file says.")]
 Of = Annotated[str | None, typer.Option("--pattern", help="Of a bare detection; by default what the file is called.")]
 Key = Annotated[str, typer.Option("--key", metavar="NAME", help="Whose: the name of a key; by default nobody's.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command()
@@ -129,8 +128,6 @@ def _read(file: Path, name: str | None, pattern: str | None) -> tuple[str, str, 
 
 
 def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
-    import anyio
-
     from vstack_runtime.chosen_stores import choose_baselines
     from vstack_runtime.home.patterns import pattern_names
     from vstack_runtime.settings import Settings
@@ -138,11 +135,4 @@ def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
     store: Any = choose_baselines(Settings.from_env(os.environ), pattern_names(), None)
     if store is None:
         _fail("there is no home directory; VSTACK_HOME says where baselines are kept")
-
-    async def run() -> T:
-        try:
-            return await ask(store)
-        finally:
-            await store.aclose()
-
-    return anyio.run(run)
+    return asked(store, ask)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import Program, console, plain, print_json, short
+from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json, short
 
 T = TypeVar("T")
 
@@ -30,7 +30,6 @@ Key = Annotated[str, typer.Option("--key", metavar="NAME", help="Whose: the name
 Agent = Annotated[str | None, typer.Option(help="Name of the agent.")]
 Crew = Annotated[str | None, typer.Option(help="Name of the crew.")]
 OnlyPattern = Annotated[str | None, typer.Option("--pattern", help="Only those of this pattern.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Outcome = Literal["improved", "no_change", "worse", "unknown"]
 
 
@@ -258,8 +257,6 @@ def _known_pattern(name: str) -> str:
 
 def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
     """Ask the store that the settings choose, and close it."""
-    import anyio
-
     from vstack_runtime.chosen_stores import choose_learnings
     from vstack_runtime.home.patterns import pattern_names
     from vstack_runtime.settings import Settings
@@ -270,14 +267,7 @@ def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
     store = choose_learnings(settings, pattern_names())
     if store is None:
         _fail("there is no home directory; VSTACK_HOME says where learnings are kept")
-
-    async def run() -> T:
-        try:
-            return await ask(store)
-        finally:
-            await store.aclose()
-
-    return anyio.run(run)
+    return asked(store, ask)
 
 
 if __name__ == "__main__":
