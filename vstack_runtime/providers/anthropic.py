@@ -7,7 +7,13 @@ from anthropic.types import Message, MessageParam, TextBlock, TextBlockParam
 
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
-from vstack_runtime.http_client import anthropic_client, anthropic_timeout, connect_timed_out, connection_failed
+from vstack_runtime.http_client import (
+    anthropic_client,
+    anthropic_timeout,
+    connect_timed_out,
+    connection_failed,
+    reclaiming,
+)
 from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens, unsaid
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
@@ -48,16 +54,17 @@ class AnthropicProvider:
         """
         schema = strict_schema(request.schema)
         try:
-            message = await self._client.messages.create(
-                model=request.model,
-                max_tokens=MAX_OUTPUT_TOKENS,
-                system=[_cached(request.system)],
-                messages=_messages(request, told=schema is None),
-                output_config=(
-                    anthropic.omit if schema is None else {"format": {"type": "json_schema", "schema": schema}}
-                ),
-                timeout=anthropic_timeout(within),
-            )
+            async with reclaiming(self._http):
+                message = await self._client.messages.create(
+                    model=request.model,
+                    max_tokens=MAX_OUTPUT_TOKENS,
+                    system=[_cached(request.system)],
+                    messages=_messages(request, told=schema is None),
+                    output_config=(
+                        anthropic.omit if schema is None else {"format": {"type": "json_schema", "schema": schema}}
+                    ),
+                    timeout=anthropic_timeout(within),
+                )
         except anthropic.APIStatusError as fault:
             headers = {name.lower(): value for name, value in fault.response.headers.items()}
             raise failed(NAME, "ANTHROPIC_API_KEY", request.model, fault.status_code, headers, fault.body) from None
