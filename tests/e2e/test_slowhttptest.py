@@ -78,5 +78,9 @@ def test_strangers_that_are_slow_are_ended_by_the_server(
     for kind, one in attacks.items():
         seen = one.seconds()
         assert seen, kind
-        assert max(second["Connected"] + second["Closed"] for second in seen) > 0, (kind, seen)
+        # Ranges are answered at once, and may be over before the tool has looked for the first time.
+        if kind == "ranges":
+            assert len(server.requests(method="HEAD", path="/openapi.json")) == CONNECTIONS
+        else:
+            assert max(second["Connected"] + second["Closed"] for second in seen) > 0, (kind, seen)
         assert all(second["Service Available"] for second in seen), (kind, seen)
