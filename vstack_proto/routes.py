@@ -94,8 +94,8 @@ class RouteTable:
         for route in self.routes:
             shape = tuple(_BLANK if part.startswith("{") else part for part in route.path.split("/"))
             self._by_shape.setdefault(shape, {})[route.method] = route
-        # Paths come from callers: the memory of them is bounded.
-        self.find = functools.lru_cache(maxsize=4096)(self._find)
+        # Paths come from callers, and each may be kilobytes long: a few hundred are the ones that are asked for.
+        self.find = functools.lru_cache(maxsize=256)(self._find)
 
     def _find(self, method: str, path: str) -> Match:
         """The route of a request.
