@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import httpcore
-import httpcore2
 import httpx
 import httpx2
 import pytest
 
 from tests.fakes.model_service import FakeServer, serving
 from tests.providers.kit import NAMES, RUNTIMES, AnyProvider, provider, question, run
+from vstack_runtime.http_client import _Spread
+from vstack_runtime.providers.anthropic import AnthropicProvider
 
 Told = Callable[[str, Any], Awaitable[None]]
 
 
-def traced(told: Told) -> None:
-    """Let every client hear of each step of its requests, as httpcore tells it."""
+def client(one: AnyProvider) -> httpx.AsyncClient | httpx2.AsyncClient:
+    """What a provider speaks HTTP with."""
+    return one._http if isinstance(one, AnthropicProvider) else one._http._client
+
+
+def traced(one: AnyProvider, told: Told) -> None:
+    """Hear of each step of its requests, as httpcore tells it."""
 
     async def ask_for_it(request: httpx.Request | httpx2.Request) -> None:
         request.extensions = {**request.extensions, "trace": told}
 
-    kinds = httpx.AsyncClient | httpx2.AsyncClient
-    for client in [one for one in gc.get_objects() if isinstance(one, kinds) and not one.is_closed]:
-        client.event_hooks = {"request": [ask_for_it]}
+    client(one).event_hooks = {"request": [ask_for_it]}
 
 
-def held() -> list[str]:
-    """The connections of all pools that are neither idle nor closed."""
-    kinds = httpcore.AsyncConnectionPool | httpcore2.AsyncConnectionPool
-    pools = [one for one in gc.get_objects() if isinstance(one, kinds)]
-    assert pools
-    return [repr(one) for pool in pools for one in pool.connections if not one.is_idle() and not one.is_closed()]
+def held(one: AnyProvider) -> list[str]:
+    """Its connections that are neither idle nor closed."""
+    transport: Any = client(one)._transport
+    pools = transport.pools if isinstance(transport, _Spread) else [transport]
+    connections = [connection for each in pools for connection in each._pool.connections]
+    return [repr(one) for one in connections if not one.is_idle() and not one.is_closed()]
 
 
 async def left_at(one: AnyProvider, step: int, warm: bool) -> tuple[int, list[str]]:
@@ -55,10 +57,10 @@ async def left_at(one: AnyProvider, step: int, warm: bool) -> tuple[int, list[st
 
     if warm:
         await one.ask(question(), 20.0)
-    traced(told)
+    traced(one, told)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.ask, question(), 20.0)
-    return steps, held()
+    return steps, held(one)
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["a new connection", "one that was kept"])

@@ -55,6 +55,8 @@ class Soak:
         self._traffic = Traffic(server.port, SHARES, RUNTIMES.index(runtime))
         self.samples: list[Sample] = []
         self._first: Held | None = None
+        # The fewest tasks, threads and descriptors that were seen at rest: what every rest comes back to.
+        self._least: tuple[int, ...] | None = None
         self._turns = 0
 
     async def run(self) -> list[str]:
@@ -117,17 +119,18 @@ class Soak:
         self._server.model.hang_up()
         await self._once(traffic.well)
         end = time.monotonic() + REST_SECONDS
-        least = self._first or held
-        while self._busy(held, least) and time.monotonic() < end:
+        while self._busy(held) and time.monotonic() < end:
             await asyncio.sleep(0.05)
             held = self._server.asked()
+        counts = self._counts(held)
+        self._least = tuple(map(min, counts, self._least or counts))
         return held
 
-    def _busy(self, held: Held, least: Held) -> bool:
-        counted, counts = self._counts(held), self._counts(least)
-        return any(one > other for one, other in zip(counted, counts, strict=True))
+    def _busy(self, held: Held) -> bool:
+        counts = self._counts(held)
+        return any(one > other for one, other in zip(counts, self._least or counts, strict=True))
 
-    def _counts(self, held: Held) -> tuple[int, int, int]:
+    def _counts(self, held: Held) -> tuple[int, ...]:
         return held.tasks, held.threads, len(self._server.descriptors(held))
 
     def _take(self, held: Held) -> None:
