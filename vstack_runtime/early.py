@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 
@@ -11,6 +12,8 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    # An import that is cut short leaves the file that it reads to the collector, which would say so in the log.
+    warnings.simplefilter("ignore", ResourceWarning)
     raise SystemExit(0)
 
 
