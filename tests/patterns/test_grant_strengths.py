@@ -167,8 +167,10 @@ FOUND = (
     ),
 )
 HARMED: Any = ("high", (Evidence("gone", (2,), "freed 410 GB"),))
-CHANGE = texts.StrengthIntervention("helpfulness", "add_destructive_action_gate", "Gate it", "Confirm each path")
-IDLE = texts.StrengthIntervention("caution", "add_refusal_audit", "Audit", "x")
+CHANGE = texts.StrengthIntervention(
+    "helpfulness", "add_destructive_action_gate", description="Gate it", suggested_implementation="Confirm each path"
+)
+IDLE = texts.StrengthIntervention("caution", "add_refusal_audit", description="Audit", suggested_implementation="x")
 PAIRS = texts.PairsAnswer(
     (
         texts.StrengthFinding(

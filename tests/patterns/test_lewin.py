@@ -166,7 +166,12 @@ def finding(locus: str, score: float, *evidence: Evidence) -> texts.LocusFinding
 
 
 def fix(kind: str = "change_tools") -> texts.LewinIntervention:
-    return texts.LewinIntervention("environmental", kind, "Retry with pauses", "In the harness")  # type: ignore[arg-type]
+    return texts.LewinIntervention(
+        "environmental",
+        kind,  # type: ignore[arg-type]
+        description="Retry with pauses",
+        suggested_implementation="In the harness",
+    )
 
 
 STATED = EnvironmentalFactor("rate_limits", "one writer", "e1", 0.5)

@@ -151,7 +151,9 @@ FOUND = (
         "emotions", score=0.9, explanation="Made up.", evidence=(Evidence("fear", (0,), "words that are not there"),)
     ),
 )
-CHANGE = texts.MotivationIntervention("values", "ground_in_user_purpose", "Name the reader", "Add who reads it")
+CHANGE = texts.MotivationIntervention(
+    "values", "ground_in_user_purpose", description="Name the reader", suggested_implementation="Add who reads it"
+)
 WEINER = texts.WeinerAnswer("internal", "stable", "uncontrollable", "It blames itself.", (FOUND[0].evidence[0],))
 LINKS = texts.ChainAnswer(
     (

@@ -23,7 +23,12 @@ from vstack_proto.patterns.social_loafing_passes import (
 )
 from vstack_proto.patterns.social_loafing_texts import Proposed
 
-REMEDY = Proposed("bob", "explicit_critic_assignment", "Make bob the critic", "One objection a round")
+REMEDY = Proposed(
+    "bob",
+    "explicit_critic_assignment",
+    description="Make bob the critic",
+    suggested_implementation="One objection a round",
+)
 INVENTED = Evidence("made up", (0,), "words that nobody said")
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from vstack_proto.patterns import shapes, talk
-from vstack_proto.patterns.common import Answer, Composition, Count, Effort, Evidence, Level, Risk, Share, Step
+from vstack_proto.patterns.common import Answer, Composition, Count, Evidence, Share, Step
 from vstack_proto.patterns.signs import Gravity, Rule
 from vstack_proto.patterns.talk import Advice, phrase
 
@@ -71,21 +71,11 @@ QUICK_TASK = f"{ASK_STRENGTHS}\n\n{ASK_CHANGES}"
 PAIRS_TASK = ASK_PAIRS.format(pairs=", ".join(f"{one} by {other}" for one, other in COMPLEMENT.items()))
 
 
-class StrengthIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StrengthIntervention(shapes.Reversible, frozen=True, forbid_unknown_fields=True):
     """One change that keeps a strength in bounds."""
 
     target_strength: Strength
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class StrengthFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):

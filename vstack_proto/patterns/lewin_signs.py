@@ -325,8 +325,15 @@ def remedies(found: Iterable[Signal], dominant: DominantLocus) -> tuple[LewinInt
     chosen = [ADVICE[name] for name in strong if ADVICE[name].locus == dominant][:3] or [GENERIC[dominant]]
     return tuple(
         LewinIntervention(
-            advice.locus, advice.kind, advice.description, advice.implementation, advice.impact, advice.rationale,
-            advice.effort, "low", success_metric=advice.metric,
+            advice.locus,
+            advice.kind,
+            description=advice.description,
+            suggested_implementation=advice.implementation,
+            estimated_impact=advice.impact,
+            rationale=advice.rationale,
+            effort_estimate=advice.effort,
+            risk="low",
+            success_metric=advice.metric,
         )
         for advice in chosen
-    )  # fmt: skip
+    )

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share, Source
+from vstack_proto.patterns import shapes
+from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Share, Source
 
 Locus = Literal["internal", "environmental", "interactional"]
 Kind = Literal[
@@ -118,21 +119,11 @@ PLAYBOOK_OF: dict[tuple[Locus, Kind], str] = {
 }
 
 
-class LewinIntervention(Answer, frozen=True):
+class LewinIntervention(shapes.Reversible, frozen=True, forbid_unknown_fields=True):
     """One change, aimed at a locus."""
 
     target_locus: Locus
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class LocusFinding(Answer, frozen=True):

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from vstack_proto.patterns import shapes
-from vstack_proto.patterns.common import Answer, Composition, Effort, Evidence, Level, Risk, Share
+from vstack_proto.patterns.common import Answer, Composition, Evidence, Share
 from vstack_proto.patterns.observed import OVERLAYS, own, prompting
 from vstack_proto.patterns.signs import Rule, words
 
@@ -70,21 +70,11 @@ of sign, how grave it is from 0 to 1, and words from that step. A step that trie
 most ten links; none where the effort holds."""
 
 
-class MotivationIntervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MotivationIntervention(shapes.Reversible, frozen=True, forbid_unknown_fields=True):
     """One change of prompt, task or scaffold."""
 
     target_trap: Trap
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
-    composition_target_pattern: str | None = None
-    preconditions: tuple[str, ...] = ()
-    success_metric: str = ""
 
 
 class TrapFinding(shapes.Scored, frozen=True, forbid_unknown_fields=True):

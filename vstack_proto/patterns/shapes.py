@@ -30,7 +30,7 @@ class Dated(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "timestamp", utc(moment))
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every intervention tells besides its target and type; a model proposes in the same shape."""
 
     description: str
@@ -39,6 +39,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rationale: str = ""
     effort_estimate: Effort = "1d"
     risk: Risk = "medium"
+
+
+class Change(Proposal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proposal, with the pattern that carries it out, if one does."""
+
     composition_target_pattern: str | None = None
 
 
@@ -46,6 +51,15 @@ class Plan(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change, with what must hold before it, whether it can be taken back, and what will show that it worked."""
 
     reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
+    preconditions: tuple[str, ...] = ()
+    success_metric: str = ""
+
+
+class Reversible(Proposal, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same as a plan; some patterns have always told first whether it can be taken back, and keep their order."""
+
+    reversibility: Literal["one-way-door", "two-way-door"] = "two-way-door"
+    composition_target_pattern: str | None = None
     preconditions: tuple[str, ...] = ()
     success_metric: str = ""
 

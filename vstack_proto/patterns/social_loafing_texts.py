@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Literal
 
-import msgspec
-
 from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import Effort, Level, Risk
 from vstack_proto.patterns.social_loafing_work import Ride, Work, ride_of
@@ -38,20 +36,14 @@ Evidence is the cosmetic message itself, quoted, beside the work it rides on. Le
 neither is the number of messages: what counts is what was not there before."""
 
 
-class Proposed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Proposed(shapes.Proposal, frozen=True, forbid_unknown_fields=True):
     """One change; ``target_agent`` is an agent's name or ``team``."""
 
     target_agent: str
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
 
 
-class LoafingIntervention(Proposed, frozen=True, forbid_unknown_fields=False):
+class LoafingIntervention(Proposed, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """One change as it is reported, with the pattern that carries it out, if one does."""
 
     composition_target_pattern: str | None = None
@@ -141,7 +133,16 @@ def remedies(work: Work, addressed: Container[str], evaluated: bool) -> tuple[Lo
 def _remedy(target: str, kind: Kind, why: str) -> LoafingIntervention:
     what, how, impact, effort, risk = REMEDIES[kind]
     who = "the team" if target == "team" else target
-    return LoafingIntervention(target, kind, what.format(who=who), how.format(who=who), impact, why, effort, risk)
+    return LoafingIntervention(
+        target,
+        kind,
+        description=what.format(who=who),
+        suggested_implementation=how.format(who=who),
+        estimated_impact=impact,
+        rationale=why,
+        effort_estimate=effort,
+        risk=risk,
+    )
 
 
 class LoafingPlaybook(shapes.Playbook, frozen=True):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from vstack_proto.errors import TraceNotReadable
+from vstack_proto.patterns import shapes
 from vstack_proto.patterns.common import (
     Amount,
     Answer,
@@ -118,18 +119,11 @@ class SpanMetric(msgspec.Struct, frozen=True):
     explanation: str = ""
 
 
-class SpanIntervention(msgspec.Struct, frozen=True):
+class SpanIntervention(shapes.Change, frozen=True, forbid_unknown_fields=False):
     """One change of the crew's form."""
 
     target_metric: Metric
     intervention_type: Kind
-    description: str
-    suggested_implementation: str
-    estimated_impact: Level = "medium"
-    rationale: str = ""
-    effort_estimate: Effort = "1d"
-    risk: Risk = "medium"
-    composition_target_pattern: str | None = None
 
 
 class StructuralAnomalyAudit(msgspec.Struct, frozen=True):
@@ -322,8 +316,8 @@ def _advised(metric: Metric, kind: Kind, load: Load, facts: Facts) -> SpanInterv
     return SpanIntervention(
         metric,
         kind,
-        advice.description.format_map(known),
-        advice.implementation.format_map(known),
+        description=advice.description.format_map(known),
+        suggested_implementation=advice.implementation.format_map(known),
         estimated_impact="high" if weight >= 0.7 else "medium" if weight >= 0.4 else "low",
         rationale=advice.rationale.format_map(known),
         effort_estimate=advice.effort,
