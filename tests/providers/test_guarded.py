@@ -127,13 +127,15 @@ def test_the_gate_bounds_what_runs_and_what_waits(runtime: str) -> None:
     heard = Heard()
 
     class Counting:
+        """Answers nobody until the five beyond the queue have been refused."""
+
         name, default_model = "counting", "one"
         running = most = 0
 
         async def ask(self, request: ModelRequest, within: float) -> Reply:
             self.running += 1
             self.most = max(self.most, self.running)
-            await anyio.sleep(0.01)
+            await refused.wait()
             self.running -= 1
             return Reply("{}")
 
@@ -141,14 +143,21 @@ def test_the_gate_bounds_what_runs_and_what_waits(runtime: str) -> None:
     guarded = GuardedProvider(counting, limits=Limits(concurrency=4, queue=6, policy=ONCE))
     guarded.watch(heard)
     told: list[str] = []
+    refused: anyio.Event
 
     async def live() -> None:
+        nonlocal refused
+        refused = anyio.Event()
+
         async def one() -> None:
             told.append(await outcome(guarded))
+            if told.count("overloaded") == 5:
+                refused.set()
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(15):
-                tasks.start_soon(one)
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(15):
+                    tasks.start_soon(one)
 
     run(runtime, live)
     assert (counting.most, told.count("ok"), told.count("overloaded")) == (4, 10, 5)
