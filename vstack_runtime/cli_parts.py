@@ -97,6 +97,11 @@ class Program:
         if isinstance(error, (SettingsError, *self._told())):
             self.complain(str(error))
             return FAILED
+        from vstack_runtime.backends import StoreAway
+
+        if isinstance(error, StoreAway):
+            self.complain(f"{error}; start the Redis that VSTACK_LEARNINGS or VSTACK_TELEMETRY names, or name another")
+            return FAILED
         # A bug of ours, or of a package that contributes a pattern; whoever wants to look into it asks for debug.
         if os.environ.get("VSTACK_LOG_LEVEL", "").strip().lower() == "debug":
             raise error
@@ -169,8 +174,8 @@ def epilog(*examples: str) -> str | None:
 
 
 def colour() -> bool | None:
-    """Whether to colour: never where NO_COLOR is set (no-color.org); None leaves it to whether this is a terminal."""
-    return False if os.environ.get("NO_COLOR") else None
+    """Whether to colour: never under NO_COLOR (no-color.org) or TERM=dumb; None: where this is a terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
 def progress(items: Iterable[T], about: str, total: int) -> Iterator[T]:

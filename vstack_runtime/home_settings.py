@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import msgspec
 
@@ -65,6 +67,22 @@ def home_path(text: str) -> str:
     if "\0" in text or (os.path.exists(path) and not os.path.isdir(path)):
         raise ValueError("the path of a folder, which is made where it is missing")
     return path
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the closest folder above it that is there."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def refused(path: Path) -> str | None:
+    """Why nothing can be kept in a folder, which need not be there yet; None where it can. A file is made and gone."""
+    try:
+        with tempfile.TemporaryFile(dir=nearest(path)):
+            return None
+    except OSError as fault:
+        return fault.strerror or type(fault).__name__
 
 
 def _days(text: str) -> float | None:

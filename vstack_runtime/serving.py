@@ -9,13 +9,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskStatus
 
 from vstack_runtime.engine import Engine
+from vstack_runtime.home_settings import HomeSettings, refused
 from vstack_runtime.logs import configure, get_logger
 from vstack_runtime.settings import Settings
 from vstack_runtime.stopping import Stopping
@@ -45,7 +47,7 @@ def serve(settings: Settings, *, runtime: Runtime, workers: int = 1, env: Mappin
         The process's exit code.
     """
     configure(settings.log_level, settings.log_format)
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *_unkept(settings.home)):
         _log.warning(warning)
     if workers == 1:
         return run_engine(settings, runtime)
@@ -57,6 +59,14 @@ def serve(settings: Settings, *, runtime: Runtime, workers: int = 1, env: Mappin
         return _cannot_serve(settings, error)
     _log.info("all workers stopped")
     return code
+
+
+def _unkept(home: HomeSettings) -> Iterator[str]:
+    """What is told of a home that is wanted and cannot be written to; analyses are answered without it."""
+    wanted = [name for name, kept in (("learnings", home.learnings), ("telemetry", home.telemetry)) if kept == "home"]
+    if home.path and wanted and (fault := refused(Path(home.path))) is not None:
+        kept = " and ".join(wanted)
+        yield f"{home.path} cannot be written to ({fault}): {kept} will not be kept; VSTACK_HOME says where they are"
 
 
 def run_engine(settings: Settings, runtime: str, sockets: Sequence[socket.socket] | None = None) -> int:

@@ -346,3 +346,16 @@ def test_it_serves_where_the_settings_say() -> None:
             assert line.answer().status == 200
     finally:
         server.stop()
+
+
+def test_a_home_that_cannot_be_kept_is_told_at_the_start_and_nobody_is_kept_waiting_for_it(serve: Serve) -> None:
+    server = serve("asyncio", VSTACK_HOME="/proc/nowhere/home")
+    told = server.wait_for(lambda line: line["level"] == "warning")["event"]
+    assert told.startswith("/proc/nowhere/home cannot be written to (")
+    assert told.endswith("): learnings and telemetry will not be kept; VSTACK_HOME says where they are")
+    assert server.post("/v1/analyze/aar", GOOD).status == 200
+
+
+def test_a_home_that_nobody_needs_is_not_looked_at(serve: Serve) -> None:
+    server = serve("asyncio", VSTACK_HOME="/proc/nowhere/home", VSTACK_LEARNINGS="memory", VSTACK_TELEMETRY="off")
+    assert "/proc/nowhere" not in server.stderr

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -279,3 +281,15 @@ def test_a_baseline_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     ran = run("vstack-api baseline compare", str(tmp_path / "lewin.json"), "--name", "april")
     assert ran.code == 1
     assert "lewin has no baseline 'april'" in ran.err
+
+
+@pytest.mark.parametrize("line", ["vstack-learn recall", "vstack-learn record lewin", "vstack-analytics summary"])
+def test_a_redis_that_is_away_is_told_with_what_mends_it(line: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+    monkeypatch.setenv("VSTACK_LEARNINGS", url)
+    monkeypatch.setenv("VSTACK_TELEMETRY", url)
+    told = run(line)
+    assert (told.code, told.out) == (1, "")
+    assert "start the Redis that VSTACK_LEARNINGS or VSTACK_TELEMETRY names" in told.err
+    assert told.err.count("\n") == 1

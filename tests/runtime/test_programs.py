@@ -294,15 +294,19 @@ def test_a_reader_who_leaves_is_no_reason_to_complain(words: tuple[str, ...], tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("no_colour", [False, True], ids=["a terminal", "a terminal with NO_COLOR"])
-def test_colours_are_for_terminals_that_want_them(no_colour: bool) -> None:
+@pytest.mark.parametrize(
+    ("terminal", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    ids=["a terminal", "a terminal with NO_COLOR", "a terminal without colours"],
+)
+def test_colours_are_for_terminals_that_want_them(terminal: dict[str, str], coloured: bool) -> None:
     """``script`` gives the program a terminal of its own."""
-    env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_colour else {})}
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", **terminal}
     line = f"{script('vstack-doctor')} --only python"
     done = subprocess.run(
         ["script", "-qec", line, "/dev/null"], env=env, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (f"{ESCAPE}[32m" in done.stdout) is not no_colour
+    assert (f"{ESCAPE}[32m" in done.stdout) is coloured
     assert ESCAPE not in started("vstack-doctor", "--only", "python", TERM="xterm-256color").stdout
 
 

@@ -7,34 +7,18 @@ import os
 import shutil
 import sqlite3
 import stat
-import tempfile
 from pathlib import Path
 
 from vstack_runtime.doctor.case import Case, Check, Finding, error, ok, size, skipped, warning
+from vstack_runtime.home_settings import nearest, refused
 
 _LEAST_FREE = 256 << 20
 
 
-def _nearest(path: Path) -> Path:
-    """The path, or the closest folder above it that is there."""
-    while not path.exists():
-        path = path.parent
-    return path
-
-
-def _refused(place: Path) -> str | None:
-    """Why a folder cannot be written to; None where it can."""
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            return None
-    except OSError as fault:
-        return fault.strerror or type(fault).__name__
-
-
 def _writable(case: Case) -> Finding:
     home = case.home
-    place = _nearest(home)
-    if (fault := _refused(place)) is None:
+    place = nearest(home)
+    if (fault := refused(home)) is None:
         return ok(f"{home} can be written to")
     saw, means = f"{home} cannot be written to: {fault}", "learnings, telemetry and baselines cannot be kept"
     return error(saw, means, f"chown {case.machine.user} {place}, or VSTACK_HOME=another folder")
@@ -51,7 +35,7 @@ def _private(case: Case) -> Finding:
 
 
 def _space(case: Case) -> Finding:
-    free = shutil.disk_usage(_nearest(case.home)).free
+    free = shutil.disk_usage(nearest(case.home)).free
     if free < _LEAST_FREE:
         means = "learnings and telemetry will soon not be kept"
         return warning(
@@ -61,7 +45,7 @@ def _space(case: Case) -> Finding:
 
 
 def _lasting(case: Case) -> Finding:
-    if case.machine.container and not os.path.ismount(_nearest(case.home)):
+    if case.machine.container and not os.path.ismount(nearest(case.home)):
         means = "what is kept goes with the container"
         return warning(f"{case.home} is not a volume", means, f"mount one at {case.home}")
     return ok(f"{case.home} outlasts the process")
@@ -103,7 +87,7 @@ def _tape_writable(case: Case) -> Finding:
     folder = case.given("VSTACK_TAPE")
     if not folder:
         return skipped("nothing is taped")
-    if (fault := _refused(_nearest(Path(folder)))) is None:
+    if (fault := refused(Path(folder))) is None:
         return ok(f"{folder} can be written to")
     return error(
         f"{folder} cannot be written to: {fault}",
