@@ -159,11 +159,13 @@ class FakeServer:
             if self._server.is_serving():
                 raise
         finally:
-            self._open.discard(writer)
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            self._tell()
+            try:
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+            finally:
+                self._open.discard(writer)
+                self._tell()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first = await reader.readexactly(1)

@@ -85,16 +85,16 @@ def wait_late(sock: socket.socket, number: int) -> None:
         assert sock.recv(65_536).startswith(b"HTTP/1.1 504 ")
 
 
-def held(one: Served) -> dict[str, int]:
-    """What this process holds, and the server's event loop."""
+def held(one: Served) -> dict[str, list[str]]:
+    """What this process holds, and the server's event loop, by name: where it differs, the test tells in what."""
     gc.collect()
-    links = [os.readlink(f"/proc/self/fd/{entry}") for entry in os.listdir("/proc/self/fd") if _open(entry)]
-    sockets = sum(link.startswith("socket:") for link in links)
+    threads = [thread.name for thread in threading.enumerate()]
     return {
-        "tasks": len(one.tasks()),
-        "threads": sum(not thread.name.startswith(WORKERS) for thread in threading.enumerate()),
-        "descriptors": len(links),
-        "sockets": sockets,
+        "tasks": sorted(one.tasks()),
+        "threads": sorted(name for name in threads if not name.startswith(WORKERS)),
+        "descriptors": sorted(
+            os.readlink(f"/proc/self/fd/{entry}") for entry in os.listdir("/proc/self/fd") if _open(entry)
+        ),
     }
 
 
@@ -103,7 +103,7 @@ def _open(entry: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{entry}")
 
 
-def at_rest(one: Served, engine: Engine, upstream: FakeServer, idle: int) -> dict[str, int]:
+def at_rest(one: Served, engine: Engine, upstream: FakeServer, idle: int) -> dict[str, list[str]]:
     """What is held once nothing is under way."""
 
     def none(metric: str, **labels: str) -> bool:
@@ -123,7 +123,7 @@ def test_cancelled_requests_leave_nothing(name: str, end: Callable[[socket.socke
     timeout = 60.0 if end is leave else 0.5
     with serving(Act(hang=True)) as upstream:
         with server(name, upstream, Limits(request_timeout=timeout)) as (one, engine):
-            before, idle = dict[str, int](), tasks_at_first(one)
+            before, idle = dict[str, list[str]](), tasks_at_first(one)
             # The first hundred make what is made on first use.
             for turn in range(REQUESTS // AT_ONCE + 1):
                 callers = [connected(one, turn * AT_ONCE + number) for number in range(AT_ONCE)]
