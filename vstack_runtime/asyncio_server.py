@@ -25,9 +25,10 @@ from vstack_proto.events import (
     WritingPaused,
     WritingResumed,
 )
+from vstack_runtime.draining import finish, stop_taking
 from vstack_runtime.driving import Driving
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, port_of, prepare, quiet, reset_at_close
+from vstack_runtime.listening import listen, port_of, prepare, reset_at_close
 from vstack_runtime.performer import Performer
 from vstack_runtime.room import Room, listeners
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
@@ -241,12 +242,13 @@ async def serve(
     sockets = listeners(listen(host, port) if sockets is None else sockets, server.room)
     prepare(sockets, engine.settings.limits.write_timeout)
     accepting = [await server.loop.create_server(server.line, sock=sock, backlog=BACKLOG) for sock in sockets]
-    reloading = server.loop.create_task(_reload_keys(engine))
+    reloading = server.loop.create_task(engine.watch_keys())
     try:
         engine.ready()
         stopping.listening(port_of(sockets))
         await stopping.wait()
-        await _drain(server, sockets, accepting, stopping)
+        await stop_taking(server, stopping, sockets, lambda: _close(accepting))
+        await finish(server, stopping)
     finally:
         _close(accepting)
         with anyio.CancelScope(shield=True):
@@ -259,24 +261,3 @@ async def serve(
 def _close(accepting: Sequence[asyncio.Server]) -> None:
     for one in accepting:
         one.close()
-
-
-async def _drain(
-    server: AsyncioServer, sockets: Sequence[socket.socket], accepting: Sequence[asyncio.Server], stopping: Stopping
-) -> None:
-    settings, clock = server.engine.settings, time.monotonic
-    server.engine.drain()
-    server.tell_all(ShutdownAsked(at=clock()))
-    await stopping.pause(settings.drain_delay)
-    await quiet(sockets)
-    _close(accepting)
-    server.tell_all(ListenersClosed(at=clock()))
-    if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
-        server.tell_all(ShutdownAsked(at=clock(), now=True))
-        await server.wait_closed(FLUSH_SECONDS)
-
-
-async def _reload_keys(engine: Engine) -> None:
-    while engine.key_file is not None:
-        await asyncio.sleep(1.0)
-        engine.reload_keys()

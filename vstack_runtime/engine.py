@@ -50,6 +50,9 @@ from vstack_runtime.taping import TapeRecorder
 
 _log = get_logger()
 
+# Until a changed file of keys counts, at most.
+_WATCH_SECONDS = 1.0
+
 Status = Literal["ready", "warming", "draining", "misconfigured"]
 
 
@@ -269,6 +272,12 @@ class Engine:
             _log.error(
                 "the keys stay as they were: the new file is broken", setting=name, path=file.path, error=file.error
             )
+
+    async def watch_keys(self) -> None:
+        """Read the key file again whenever it has changed, until cancelled."""
+        while self.key_file is not None:
+            await anyio.sleep(_WATCH_SECONDS)
+            self.reload_keys()
 
     def readiness(self) -> tuple[Status, str, dict[str, str]]:
         """What ``/readyz`` says: the status, a sentence, and each check."""

@@ -14,13 +14,14 @@ import anyio
 import hypercorn.asyncio
 import hypercorn.config
 
-from vstack_proto.events import ListenersClosed, ShutdownAsked
+from vstack_proto.events import ShutdownAsked
 from vstack_proto.wire import WireLimits
 from vstack_runtime.asgi import App
 from vstack_runtime.asyncio_server import AsyncioServer
+from vstack_runtime.draining import stop_taking
 from vstack_runtime.engine import Engine
 from vstack_runtime.hypercorn_connection import close_idle, install
-from vstack_runtime.listening import listen, port_of, prepare, quiet
+from vstack_runtime.listening import listen, port_of, prepare
 from vstack_runtime.room import listeners
 from vstack_runtime.stopping import BACKLOG, FLUSH_SECONDS, Stopping
 
@@ -90,7 +91,7 @@ async def serve(
     )
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_reload_keys, engine)
+            tasks.start_soon(engine.watch_keys)
             tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
             await stopping.wait()
             await _drain(app, server, handles, stopping, closing)
@@ -108,17 +109,15 @@ async def serve(
 async def _drain(
     app: App, server: AsyncioServer, handles: Sequence[socket.socket], stopping: Stopping, closing: anyio.Event
 ) -> None:
-    settings, clock = server.engine.settings, server.performer.clock
+    def close() -> None:
+        for handle in handles:
+            handle.close()
+        closing.set()
+        close_idle(app)
+
     app.drain()
-    server.tell_all(ShutdownAsked(at=clock()))
-    await stopping.pause(settings.drain_delay)
-    await quiet(handles)
-    for handle in handles:
-        handle.close()
-    closing.set()
-    close_idle(app)
-    server.tell_all(ListenersClosed(at=clock()))
-    await stopping.unless_now(_idle(app, server, settings.limits.request_timeout))
+    await stop_taking(server, stopping, handles, close)
+    await stopping.unless_now(_idle(app, server, server.engine.settings.limits.request_timeout))
 
 
 async def _end(app: App, server: AsyncioServer, serving: asyncio.Task[None]) -> bool:
@@ -149,9 +148,3 @@ async def _idle(app: App, server: AsyncioServer, seconds: float) -> bool:
         await app.wait_idle()
         return await server.wait_closed(seconds)
     return False
-
-
-async def _reload_keys(engine: Engine) -> None:
-    while engine.key_file is not None:
-        await anyio.sleep(1.0)
-        engine.reload_keys()

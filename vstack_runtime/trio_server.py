@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import trio
 
 from vstack_proto.events import ListenersClosed, PeerLeft, ShutdownAsked
+from vstack_runtime.draining import finish, stop_taking
 from vstack_runtime.engine import Engine
-from vstack_runtime.listening import listen, prepare, quiet
+from vstack_runtime.listening import listen, prepare
 from vstack_runtime.performer import Performer
 from vstack_runtime.room import NONE_LEFT, Room
 from vstack_runtime.stopping import FLUSH_SECONDS, Stopping
@@ -111,11 +112,12 @@ async def serve(
         server = TrioServer(engine, aside)
         accepting = trio.CancelScope()
         lines.start_soon(_accept, server, listeners, lines, accepting)
-        lines.start_soon(_reload_keys, engine)
+        lines.start_soon(engine.watch_keys)
         engine.ready()
         stopping.listening(listeners[0].socket.getsockname()[1])
         await stopping.wait()
-        await _drain(server, listeners, accepting, stopping)
+        await stop_taking(server, stopping, [listener.socket for listener in listeners], accepting.cancel)
+        await finish(server, stopping)
         lines.cancel_scope.cancel()
         aside.cancel_scope.deadline = trio.current_time() + FLUSH_SECONDS
 
@@ -145,24 +147,3 @@ async def _take(server: TrioServer, listener: trio.SocketListener, lines: trio.N
             await trio.sleep(_RETRY_SECONDS)
         else:
             lines.start_soon(server.handle, stream)
-
-
-async def _drain(
-    server: TrioServer, listeners: list[trio.SocketListener], accepting: trio.CancelScope, stopping: Stopping
-) -> None:
-    settings = server.engine.settings
-    server.engine.drain()
-    server.tell_all(ShutdownAsked(at=trio.current_time()))
-    await stopping.pause(settings.drain_delay)
-    await quiet([listener.socket for listener in listeners])
-    accepting.cancel()
-    server.tell_all(ListenersClosed(at=trio.current_time()))
-    if not await stopping.unless_now(server.wait_closed(settings.limits.request_timeout)):
-        server.tell_all(ShutdownAsked(at=trio.current_time(), now=True))
-        await server.wait_closed(FLUSH_SECONDS)
-
-
-async def _reload_keys(engine: Engine) -> None:
-    while engine.key_file is not None:
-        await trio.sleep(1.0)
-        engine.reload_keys()
