@@ -14,7 +14,7 @@ from vstack_runtime.asgi_outbox import Message, Receive, Send
 from vstack_runtime.asgi_scope import Heads, Scope
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.eager import loop_clock
-from vstack_runtime.engine import Engine
+from vstack_runtime.engine import KEYS_SECONDS, Engine
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings
 from vstack_runtime.stores import LearningStore, TelemetrySink
@@ -36,6 +36,7 @@ class App:
         self.active: set[Call] = set()
         self._freed: anyio.Event | None = None
         self._has_clock = False
+        self._keys_due = 0.0
         self._heads = Heads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,6 +46,8 @@ class App:
                 # Only now is there a loop; to look it up for every event would cost more than the event.
                 self.performer.clock = loop_clock()
                 self._has_clock = True
+            if self.engine.key_file is not None:
+                self._watch_keys()
             call = Call(self.engine, self.performer, self._heads, scope, receive, send)
             self.active.add(call)
             try:
@@ -58,6 +61,13 @@ class App:
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
+
+    def _watch_keys(self) -> None:
+        """See whether the keys have changed, in a call: a host need not let us run at other times."""
+        now = self.performer.clock()
+        if now >= self._keys_due:
+            self._keys_due = now + KEYS_SECONDS
+            self.engine.reload_keys()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Ready once the host server has started us, draining once it stops us."""

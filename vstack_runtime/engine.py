@@ -51,7 +51,7 @@ from vstack_runtime.taping import TapeRecorder
 _log = get_logger()
 
 # Until a changed file of keys counts, at most.
-_WATCH_SECONDS = 1.0
+KEYS_SECONDS = 1.0
 
 Status = Literal["ready", "warming", "draining", "misconfigured"]
 
@@ -276,7 +276,7 @@ class Engine:
     async def watch_keys(self) -> None:
         """Read the key file again whenever it has changed, until cancelled."""
         while self.key_file is not None:
-            await anyio.sleep(_WATCH_SECONDS)
+            await anyio.sleep(KEYS_SECONDS)
             self.reload_keys()
 
     def readiness(self) -> tuple[Status, str, dict[str, str]]:

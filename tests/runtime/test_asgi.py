@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
 import structlog
+import trio
+import trio.testing
 
 from vstack_proto.limits import Limits
 from vstack_runtime.asgi import App, Message
 from vstack_runtime.conformance.drivers import Backend
 from vstack_runtime.conformance.kit import analysis_body
 from vstack_runtime.conformance.parts import ANALYZE, PATTERN, GatedCache, GatedLimiter, GatedProvider
-from vstack_runtime.engine import Engine
+from vstack_runtime.engine import KEYS_SECONDS, Engine
 from vstack_runtime.settings import Settings
 
 BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
@@ -279,6 +282,35 @@ def test_a_host_that_cancels_gets_everything_back(backend: Backend) -> None:
     assert provider.gate.cancelled == 1
     assert one.metrics.registry.get_sample_value("vstack_requests_in_flight") == 0
     assert not app.active
+
+
+def test_keys_that_change_count_without_a_restart_in_a_host_that_lets_us_run_in_calls_alone(tmp_path: Path) -> None:
+    def replace(name: str, key: str) -> None:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"{name}={key}\n")
+        fresh.chmod(0o600)
+        fresh.replace(tmp_path / "keys")
+
+    first, second = "first-key-of-a-test-123456", "second-key-of-a-test-1234567"
+    replace("alice", first)
+    settings = Settings.from_env({"VSTACK_API_KEYS_FILE": str(tmp_path / "keys"), "VSTACK_LLM": "offline"})
+    app = App(Engine(settings, env={}))
+
+    async def statuses() -> list[int]:
+        told = []
+        for key in (first, second):
+            host = Host(part())
+            await app(scope("/v1/patterns", "GET", (b"x-api-key", key.encode())), host.receive, host.send)
+            told.append(host.status)
+        return told
+
+    async def program() -> None:
+        assert await statuses() == [200, 401]
+        replace("bob", second)
+        await trio.sleep(KEYS_SECONDS)
+        assert await statuses() == [401, 200]
+
+    trio.run(program, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 @on_both
