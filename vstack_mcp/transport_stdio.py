@@ -47,6 +47,7 @@ MAX_UNWRITTEN = 8 << 20
 # For the last lines to go out and for calls to be given up; the peer may have stopped reading, and a model service may
 # be slow to let go. Then the process ends all the same.
 FLUSH_SECONDS = 0.3
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 Load = Callable[[], "Loaded"]
 
@@ -128,8 +129,8 @@ class Stdio:
         self._finished = False
         self._outbox = Outbox(writes, lambda: self._tell(InputEnded()))
         self._may_read = threading.Semaphore(MAX_READS)
-        # Events come from threads and from a signal; where they go changes once there is a loop.
-        self._lock = threading.RLock()
+        # Events come from threads; where they go changes once there is a loop.
+        self._lock = threading.Lock()
         self._events: queue.SimpleQueue[AnyEvent] = queue.SimpleQueue()
         self._loop: AbstractEventLoop | None = None
         self._tasks: TaskGroup | None = None
@@ -145,9 +146,9 @@ class Stdio:
         Raises:
             Exception: Whatever ``load`` has raised.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._tell(GraceEnded()))
-        for work in (self._read, self._outbox.run):
+        # Threads begun from here on have them blocked as well; one of them waits for them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        for work in (self._heed_signals, self._read, self._outbox.run):
             threading.Thread(target=work, daemon=True).start()
         while not self._finished and self._loaded is None and self._failed is None:
             self._handle(self._events.get())
@@ -159,6 +160,13 @@ class Stdio:
         return 0
 
     # Threads.
+
+    def _heed_signals(self) -> None:
+        # A handler of Python's runs in the main thread, once that has something to run: one that comes just as it
+        # begins to wait would be heard with the next line of the peer, or never.
+        while True:
+            signal.sigwait(_ENDING)
+            self._tell(GraceEnded())
 
     def _read(self) -> None:
         while True:

@@ -205,6 +205,26 @@ def test_a_signal_ends_the_process(start: Start, number: signal.Signals, loaded:
     assert peer.process.wait(PATIENCE) == 0
 
 
+SIGNALLED = 12
+
+
+@pytest.mark.slow
+def test_a_signal_ends_the_process_whatever_it_is_about_to_wait_for() -> None:
+    """Several at once, so that each is caught at another moment: one of six was not, and stayed for ever."""
+    peers = [Peer(OFFLINE) for _ in range(SIGNALLED)]
+    try:
+        for peer in peers:
+            peer.write(opening(), request("tools/list"))
+        for peer in peers:
+            assert peer.read()["result"]
+            assert peer.read()["result"]
+            peer.process.send_signal(signal.SIGINT)
+        assert [peer.process.wait(PATIENCE) for peer in peers] == [0] * SIGNALLED
+    finally:
+        for peer in peers:
+            peer.kill()
+
+
 def test_a_file_of_requests_is_a_session_too(tmp_path: Path) -> None:
     asked = tmp_path / "requests"
     asked.write_text("".join(json.dumps(line) + "\n" for line in (opening(), request("ping"))))
