@@ -74,8 +74,8 @@ class AnthropicProvider:
             raise ProviderError("late", f"{NAME} did not answer in time") from None
         except anthropic.APIConnectionError as fault:
             raise ProviderError("unavailable", connection_failed(NAME, fault.__cause__)) from None
-        except (anthropic.AnthropicError, ValueError):
-            # Among them JSON that broke off, which the client hands on as it comes from the decoder.
+        except (anthropic.AnthropicError, ValueError, RecursionError):
+            # Among them JSON that broke off or is nested without end, handed on as it comes from the decoder.
             raise ProviderError("unavailable", f"{NAME} sent an answer that cannot be read") from None
         return unsaid(_reply(message, request.model), self._client.api_key)
 
@@ -112,8 +112,8 @@ def _reply(message: object, model: str) -> Reply:
         raise ProviderError("truncated", f"{model} did not finish within {MAX_OUTPUT_TOKENS} tokens", usage=usage)
     if reason == "model_context_window_exceeded":
         raise ProviderError("truncated", f"the trace and the answer do not fit {model}'s context window", usage=usage)
-    text = "".join(block.text for block in message.content if isinstance(block, TextBlock))
-    return Reply(text, usage)
+    texts: list[object] = [block.text for block in message.content if isinstance(block, TextBlock)]
+    return Reply("".join(text for text in texts if isinstance(text, str)), usage)
 
 
 def _usage(message: Message, model: str) -> Usage:

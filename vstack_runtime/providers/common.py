@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,20 @@ _PASSING = frozenset({408, 409, 429})
 THROTTLED = frozenset({429, 529})
 # A machine's word for an error, such as invalid_request_error: shown to callers. Free text may hold part of a key.
 _WORD = re.compile(r"[a-z][a-z_]{0,63}")
+
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+# A date has 29 characters (RFC 9110, section 5.6.7); years may have more digits than four.
+_DATE_CHARS = 64
+LONGEST_WAIT = 31_536_000.0
+"""Seconds, a year: longer than any deadline, and a number that every client can read."""
+
+# How services say that a prompt is beyond the model's window: OpenAI and those who speak as it does, llama.cpp's server
+# by a word of its own; Anthropic and Ollama in their messages alone.
+_BEYOND_WORDS = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_BEYOND = re.compile(
+    r"(?i)prompt (?:is )?too long|maximum context length|max context length|exceed context limit"
+    r"|exceeds the (?:available )?context|longer than the context length"
+)
 
 MAX_OUTPUT_TOKENS = 16_000
 """Of one answer. Models count their thinking in, which a limit cut to the answer alone (some 2,000) would starve."""
@@ -73,16 +88,65 @@ def tokens(value: Any) -> int:
 def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
     """Seconds that a service asks to wait: a number or a date (RFC 9110, section 10.2.3), or milliseconds.
 
+    What is beyond ``LONGEST_WAIT`` counts as that.
+
     Args:
         headers: Names in lower case.
         wall: Wall clock, seconds since 1970.
     """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         text = headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
-            return float(text) / scale
-    moment = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return None if moment is None else max(0.0, email.utils.mktime_tz(moment) - wall())
+        if _NUMBER.fullmatch(text):
+            # More digits than a float holds are infinitely many seconds.
+            return min(float(text) / scale, LONGEST_WAIT)
+    until = _date(headers.get("retry-after", ""))
+    return None if until is None else min(max(0.0, until - wall()), LONGEST_WAIT)
+
+
+def _date(text: str) -> float | None:
+    """Seconds since 1970; None for what is no date."""
+    try:
+        moment = email.utils.parsedate_tz(text[:_DATE_CHARS])
+        if moment is None:
+            return None
+        # The calendar of the standard library ends with the year 9999.
+        return math.inf if moment[0] > 9999 else float(email.utils.mktime_tz(moment))
+    except (ValueError, OverflowError):
+        return None
+
+
+def beyond_window(body: object) -> bool:
+    """Whether an answer with status 400 says that the prompt does not fit the model's context window.
+
+    Args:
+        body: The decoded answer; None where it could not be decoded.
+    """
+    error = error_of(body)
+    return any(error.get(name) in _BEYOND_WORDS for name in ("code", "type")) or bool(_BEYOND.search(error["message"]))
+
+
+def error_of(body: object) -> dict[str, str]:
+    """What an error says, by the names of OpenAI's API: those of ``type``, ``code``, ``param`` and ``message`` it has.
+
+    Args:
+        body: The decoded answer: an object whose ``error`` is an object or a text, or which is the error itself. Google
+            puts it into a list.
+
+    Returns:
+        Texts; ``message`` is always there, and empty where there is none.
+    """
+    first = body[0] if isinstance(body, list) and body else body
+    error = first.get("error", first) if isinstance(first, dict) else None
+    told = error if isinstance(error, dict) else {"message": error}
+    named = ((name, told.get(name)) for name in ("type", "code", "param", "message"))
+    return {"message": "", **{name: text for name, text in named if isinstance(text, str)}}
+
+
+def too_long(model: str, status: int | None = None) -> ProviderError:
+    """The error that stands for a prompt beyond a model's window."""
+    mends = "a shorter trace or a model with a larger one mends it"
+    told = f"the trace does not fit {model[:100]}'s context window; {mends}"
+    return ProviderError("truncated", told, status=status)
 
 
 def failed(
@@ -107,6 +171,8 @@ def failed(
         error=word,
         upstream_id=headers.get("request-id") or headers.get("x-request-id") or "",
     )
+    if status == 400 and beyond_window(body):
+        return too_long(model, status)
     said = f"{status} {word}".strip()
     if status in _PASSING or status >= 500:
         told = f"{provider} answered {said}"
@@ -122,12 +188,16 @@ def failed(
 
 
 def _word(body: object) -> str:
-    error = body.get("error") if isinstance(body, dict) else None
-    for name in ("type", "code"):
-        word = error.get(name) if isinstance(error, dict) else None
-        if isinstance(word, str) and _WORD.fullmatch(word):
-            return word
-    return ""
+    error = error_of(body)
+    return next((error[name] for name in ("type", "code") if _WORD.fullmatch(error.get(name, ""))), "")
+
+
+def json_of(body: bytes) -> Any:
+    """What an answer holds; None where it is no JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
 
 
 def decoded(provider: str, body: bytes) -> dict[str, Any]:
@@ -136,10 +206,7 @@ def decoded(provider: str, body: bytes) -> dict[str, Any]:
     Raises:
         ProviderError: It is none; something between us and the service may have sent it, so it may pass.
     """
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        value = None
+    value = json_of(body)
     if not isinstance(value, dict):
         raise ProviderError("unavailable", f"{provider} sent an answer that is no JSON object")
     return value

@@ -10,7 +10,17 @@ from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.http_client import Answer, JsonClient
 from vstack_runtime.logs import get_logger
-from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, decoded, failed, tokens, unsaid
+from vstack_runtime.providers.common import (
+    MAX_OUTPUT_TOKENS,
+    Reply,
+    again,
+    decoded,
+    error_of,
+    failed,
+    json_of,
+    tokens,
+    unsaid,
+)
 from vstack_runtime.providers.prices import priced
 from vstack_runtime.providers.schemas import strict_schema, told_schema
 
@@ -101,16 +111,12 @@ def _form_refused(answer: Answer) -> bool:
 
 
 def _error(answer: Answer, model: str) -> ProviderError:
-    try:
-        body: object = msgspec.json.decode(answer.body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        body = None
+    body = json_of(answer.body)
     error = failed(NAME, "OPENAI_API_KEY", model, answer.status, answer.headers, body)
-    if answer.status == 429 and isinstance(body, dict) and b"insufficient_quota" in answer.body:
+    said = error_of(body)
+    if answer.status == 429 and "insufficient_quota" in (said.get("code"), said.get("type")):
         # Said with 429 as well, but no pause mends it.
         return ProviderError("rejected", f"{NAME} answered 429 insufficient_quota; its account has no credit left")
-    if answer.status == 400 and b"context_length_exceeded" in answer.body:
-        return ProviderError("truncated", f"the trace does not fit {model}'s context window", status=400)
     return error
 
 

@@ -1,0 +1,161 @@
+"""What services send that a client could trip over: headers, errors and answers out of the ordinary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.fakes.model_service import Act, serving
+from tests.providers.kit import NAMES, QUICK, RUNTIMES, asked, counted, provider
+from vstack_proto.values import Usage
+from vstack_runtime.backends import ProviderError
+from vstack_runtime.providers.common import LONGEST_WAIT, Reply, beyond_window, error_of, retry_after
+from vstack_runtime.providers.guarded import GuardedProvider
+
+NOVEMBER = 1_795_449_600.0  # Mon, 23 Nov 2026 16:00:00 GMT
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("0.25", 0.25),
+        ("1.", 1.0),
+        ("12.5000000000000001", 12.5),
+        ("99999999999", LONGEST_WAIT),
+        ("9" * 5_000, LONGEST_WAIT),
+        ("9" * 5_000 + ".5", LONGEST_WAIT),
+        ("Mon, 23 Nov 2026 16:00:30 GMT", 30.0),
+        ("Mon, 23 Nov 2026 15:00:00 GMT", 0.0),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", LONGEST_WAIT),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", LONGEST_WAIT),
+        (f"Wed, 21 Oct {'9' * 5_000} 07:28:00 GMT", None),
+        ("Wed, 21 Okt 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 0000 07:28:00 GMT", 0.0),
+        ("-5", None),
+        ("1e9", None),
+        ("inf", None),
+        ("٣", None),
+        ("soon", None),
+        ("", None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_when_to_come_back(text: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": text}, lambda: NOVEMBER) == seconds
+
+
+def test_milliseconds_go_first() -> None:
+    assert retry_after({"retry-after-ms": "1500", "retry-after": "60"}) == 1.5
+    assert retry_after({"retry-after-ms": "99999999999999", "retry-after": "60"}) == LONGEST_WAIT
+    assert retry_after({"retry-after-ms": "soon", "retry-after": "60"}) == 60.0
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("told", ["Wed, 21 Oct 99999 07:28:00 GMT", "99999999999"])
+def test_who_asks_to_wait_for_ages_is_not_asked_again(name: str, runtime: str, told: str) -> None:
+    with serving(Act(status=429, headers=(("retry-after", told),))) as server:
+        with pytest.raises(ProviderError) as caught:
+            asked(runtime, GuardedProvider(provider(name, server.url), limits=QUICK))
+        assert len(server.asked) == 1
+    assert (caught.value.kind, caught.value.retry_after) == ("unavailable", LONGEST_WAIT)
+
+
+# Answers.
+
+FED = {"input_tokens": 40, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 20, "output_tokens": 10}
+
+
+def message(*content: Any) -> Act:
+    body = {"id": "m", "type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn"}
+    return Act(body=msgspec.json.encode({**body, "usage": FED}))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("text", [None, 5, ["no"], {"no": 1}])
+def test_a_text_that_is_none_is_left_out_and_its_tokens_are_counted(text: Any, runtime: str) -> None:
+    blocks = [{"type": "text", "text": text}, None, 3, {"type": "text", "text": "{}"}, {"type": "text"}]
+    with serving(message(*blocks)) as server:
+        assert asked(runtime, provider("anthropic", server.url)) == Reply("{}", counted("anthropic"))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"error":' * 100_000, b'{"content":[' * 100_000])
+def test_json_without_an_end_to_its_depth(name: str, runtime: str, status: int, deep: bytes) -> None:
+    with serving(Act(status=status, body=deep)) as server, pytest.raises(ProviderError) as caught:
+        asked(runtime, provider(name, server.url))
+    assert caught.value.kind == ("rejected" if status == 400 else "unavailable")
+
+
+# Prompts beyond the context window.
+
+LLAMA = {
+    "code": 400,
+    "message": "request (2622 tokens) exceeds the available context size (512 tokens), try increasing it",
+    "type": "exceed_context_size_error",
+}
+
+
+def anthropics(text: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": text}}
+
+
+BEYOND = [
+    ("anthropic", anthropics("prompt is too long: 208310 tokens > 200000 maximum")),
+    ("anthropic", anthropics("input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000")),
+    ("openai", {"error": {"code": "context_length_exceeded", "message": "", "type": "invalid_request_error"}}),
+    ("openai", {"error": {"code": 400, "message": "This model's maximum context length is 8192 tokens."}}),
+    ("openai", {"error": LLAMA}),
+    ("openai", [{"error": LLAMA}]),
+]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("name", "body"), BEYOND)
+def test_a_prompt_beyond_the_window_is_an_error_of_its_own(name: str, runtime: str, body: Any) -> None:
+    with serving(Act(status=400, body=msgspec.json.encode(body))) as server, pytest.raises(ProviderError) as caught:
+        asked(runtime, provider(name, server.url), model="some-model")
+    assert (caught.value.kind, caught.value.status, caught.value.usage) == ("truncated", 400, Usage())
+    assert "does not fit some-model's context window" in caught.value.message
+    assert "208310" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        "prompt is too long",
+        {"error": None},
+        {"error": {"message": 5, "code": 400, "type": None}},
+        {"error": "model 'a' not found"},
+        anthropics("max_tokens: 16000 > 8192, which is the maximum allowed number of output tokens"),
+    ],
+)
+def test_another_error_is_none_of_that_kind(body: object) -> None:
+    assert not beyond_window(body)
+
+
+def test_what_an_error_says() -> None:
+    told = {"type": "a", "code": "b", "param": "c", "message": "d"}
+    assert error_of({"error": told}) == error_of(told) == error_of([{"error": told}]) == told
+    assert error_of({"error": "d"}) == {"message": "d"}
+    assert error_of({"error": {"code": 400, "message": None}}) == {"message": ""}
+
+
+def test_each_way_to_end_early_is_told_apart() -> None:
+    told = {}
+    for stop in ("max_tokens", "context", "refusal"):
+        with serving(Act(stop=stop)) as server, pytest.raises(ProviderError) as caught:
+            asked("asyncio", provider("anthropic", server.url))
+        told[stop] = (caught.value.kind, caught.value.message)
+    assert [kind for kind, _ in told.values()] == ["truncated", "truncated", "refused"]
+    assert "did not finish within 16000 tokens" in told["max_tokens"][1]
+    assert "context window" in told["context"][1]
+    assert "refused" in told["refusal"][1]
