@@ -54,38 +54,30 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class RetryBudget:
     """Keeps retries at a tenth of the traffic, so that they cannot multiply the load on a service that is down.
 
-    A bucket of tokens: a call adds a part of one, a retry takes a whole one. It starts full, and a little drips in, so
-    that a service with few calls may retry at all.
+    Each call that is sent saves up a part of a retry. What is saved is bounded, and it starts full, so that the first
+    failures of a process may be retried; nothing but traffic fills it again. Counted in whole calls: tenths do not add
+    up to one.
     """
 
-    def __init__(self, now: float, *, ratio: float = 0.1, reserve: float = 10.0, drip: float = 0.1) -> None:
+    def __init__(self, *, calls: int = 10, reserve: int = 10) -> None:
         """
         Args:
-            now: The present.
-            ratio: Retries for each call.
-            reserve: Tokens that fit in.
-            drip: Tokens a second without any call.
+            calls: Calls that pay for a retry.
+            reserve: Retries that are saved up, at most and at first.
         """
-        self._ratio, self._reserve, self._drip = ratio, reserve, drip
-        self._tokens = reserve
-        self._at = now
+        self._price = calls
+        self._most = self._saved = calls * reserve
 
-    def called(self, now: float) -> None:
-        """A first try was made."""
-        self._refill(now, self._ratio)
+    def sent(self) -> None:
+        """A first try has gone out to the service."""
+        self._saved = min(self._most, self._saved + 1)
 
-    def take(self, now: float) -> bool:
+    def take(self) -> bool:
         """Whether a retry may be made; if so, it is paid for."""
-        self._refill(now, 0.0)
-        if self._tokens < 1.0:
+        if self._saved < self._price:
             return False
-        self._tokens -= 1.0
+        self._saved -= self._price
         return True
-
-    def _refill(self, now: float, more: float) -> None:
-        passed = max(0.0, now - self._at)
-        self._at = max(self._at, now)
-        self._tokens = min(self._reserve, self._tokens + more + passed * self._drip)
 
 
 class Breaker:
@@ -183,8 +175,10 @@ class Breaker:
 class Gate(Generic[M]):
     """How many calls may run at once: as many as the service bears, found out by asking (AIMD, as TCP does).
 
-    When the service says that it is too much, the limit halves; after as many successes as the limit, it grows by one.
-    Whoever finds no room waits in a queue, first come first served; whoever finds no room there either is refused.
+    When the service says that it is too much, the limit becomes half of what was running: where that is less than the
+    limit, half the limit would slow nothing down. After as many successes as the limit it grows by one; only those
+    count that ran while the gate was full, for they alone show that the service bears so much. Whoever finds no room
+    waits in a queue, first come first served; whoever finds no room there either is refused.
 
     Attributes:
         ceiling: The most that the limit grows to.
@@ -204,7 +198,7 @@ class Gate(Generic[M]):
         # A dict keeps the order and finds whoever gives up without a walk.
         self._waiting: dict[M, None] = {}
         self._successes = 0
-        self._halved = float("-inf")
+        self._halved = self._full = float("-inf")
 
     @property
     def waiting(self) -> int:
@@ -239,15 +233,12 @@ class Gate(Generic[M]):
         Returns:
             Those who waited and have entered by this.
         """
+        if self.running >= self.limit:
+            self._full = now
+        # Once a round: those who were under way when the limit halved say nothing about the new limit.
+        if entered > self._halved:
+            self._learn(entered, now, verdict)
         self.running -= 1
-        if verdict == "throttled" and entered >= self._halved:
-            # Once a round: those who were under way when the limit halved say nothing about the new limit.
-            self.limit = max(1, self.limit // 2)
-            self._halved, self._successes = now, 0
-        elif verdict == "ok" and self.limit < self.ceiling:
-            self._successes += 1
-            if self._successes >= self.limit:
-                self.limit, self._successes = self.limit + 1, 0
         entering = []
         while self._waiting and self.running < self.limit:
             member = next(iter(self._waiting))
@@ -255,3 +246,12 @@ class Gate(Generic[M]):
             self.running += 1
             entering.append(member)
         return entering
+
+    def _learn(self, entered: float, now: float, verdict: Literal["ok", "throttled"] | None) -> None:
+        if verdict == "throttled":
+            self.limit = max(1, min(self.limit, self.running) // 2)
+            self._halved, self._successes = now, 0
+        elif verdict == "ok" and self.limit < self.ceiling and entered <= self._full:
+            self._successes += 1
+            if self._successes >= self.limit:
+                self.limit, self._successes = self.limit + 1, 0

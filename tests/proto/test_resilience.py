@@ -61,41 +61,53 @@ def test_a_pause_fits_and_honours_what_was_asked(
 
 
 def test_the_budget_starts_full_and_runs_out() -> None:
-    budget = RetryBudget(AT)
-    assert [budget.take(AT) for _ in range(11)] == [True] * 10 + [False]
+    budget = RetryBudget()
+    assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
 
 
 def test_ten_calls_pay_for_a_retry() -> None:
-    budget = RetryBudget(AT, reserve=1.0, drip=0.0)
-    assert budget.take(AT)
+    budget = RetryBudget(reserve=1)
+    assert budget.take()
     for _ in range(10):
-        assert not budget.take(AT)
-        budget.called(AT)
-    budget.called(AT)  # ten tenths are a little less than one
-    assert budget.take(AT)
-    assert not budget.take(AT)
+        assert not budget.take()
+        budget.sent()
+    assert budget.take()
+    assert not budget.take()
 
 
-def test_a_quiet_service_may_retry_again_after_a_while() -> None:
-    budget = RetryBudget(AT, reserve=1.0, drip=0.5)
-    assert budget.take(AT)
-    assert not budget.take(AT + 1.0)
-    assert budget.take(AT + 2.5)
+def test_no_more_than_the_reserve_is_saved_up() -> None:
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.sent()
+    assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["call", "retry"]), st.floats(-1, 100)), max_size=300))
-def test_retries_never_exceed_the_budget(steps: list[tuple[str, float]]) -> None:
-    budget, now, calls, retries = RetryBudget(AT), AT, 0, 0
-    latest = AT
-    for what, passed in steps:
-        now += passed
-        latest = max(latest, now)
-        if what == "call":
-            budget.called(now)
-            calls += 1
-        else:
-            retries += budget.take(now)
-        assert retries <= 10.0 + 0.1 * calls + 0.1 * (latest - AT) + 1e-6
+@given(st.integers(0, 3000))
+def test_where_every_call_fails_a_tenth_is_retried_beyond_the_reserve(calls: int) -> None:
+    budget, retries = RetryBudget(), 0
+    for _ in range(calls):
+        budget.sent()
+        retries += budget.take()
+        retries += budget.take()  # the second of three tries failed as well
+    # A call that comes upon a full reserve saves nothing up: it may come to a tenth of a retry less.
+    assert min(2 * calls, 10 + (calls - 1) // 10) <= retries <= 10 + calls // 10
+
+
+@given(st.lists(st.booleans(), max_size=600), st.integers(1, 20), st.integers(1, 20))
+def test_over_any_stretch_retries_stay_within_the_reserve_and_their_part_of_the_calls(
+    steps: list[bool], price: int, reserve: int
+) -> None:
+    budget = RetryBudget(calls=price, reserve=reserve)
+    made: list[tuple[bool, bool]] = []
+    for sends in steps:
+        if sends:
+            budget.sent()
+        made.append((sends, not sends and budget.take()))
+    for start in range(0, len(made), 7):
+        calls = retries = 0
+        for sent, retried in made[start:]:
+            calls, retries = calls + sent, retries + retried
+            assert retries * price <= reserve * price + calls
 
 
 # The breaker.
@@ -243,14 +255,61 @@ def test_it_halves_once_a_round_and_grows_back() -> None:
     gate.leave(AT, AT + 1.5, "throttled")  # under way when the limit halved
     assert gate.limit == 4
     for _ in range(6):
-        gate.leave(AT, AT + 2.0, None)
-    assert gate.enter(9) == "enters"
+        gate.leave(AT, AT + 2.0, "ok")  # that the service bore these says nothing about the new limit either
+    assert gate.limit == 4
+    for n in range(4):
+        assert gate.enter(n) == "enters"
     gate.leave(AT + 3.0, AT + 4.0, "throttled")
     assert gate.limit == 2
+    for _ in range(3):
+        gate.leave(AT + 3.0, AT + 4.5, None)
     for grown in (2, 3, 3, 3, 4):
-        gate.enter(10)
+        # As many as may: the service bears the limit.
+        members = range(gate.limit)
+        assert [gate.enter(n) for n in members] == ["enters"] * gate.limit
         gate.leave(AT + 5.0, AT + 5.0, "ok")
         assert gate.limit == grown
+        for _ in members[1:]:
+            gate.leave(AT + 5.0, AT + 5.0, None)
+
+
+def test_what_runs_is_halved_where_it_is_less_than_the_limit() -> None:
+    gate: Gate[int] = Gate(512, 0)
+    for n in range(8):
+        gate.enter(n)
+    gate.leave(AT, AT + 1.0, "throttled")
+    assert (gate.limit, gate.running) == (4, 7)
+    # None of the seven that are left makes it less: they began before.
+    for _ in range(7):
+        gate.leave(AT, AT + 1.0, "throttled")
+    assert (gate.limit, gate.running) == (4, 0)
+
+
+def test_a_limit_that_nobody_reaches_does_not_grow() -> None:
+    gate: Gate[int] = Gate(512, 0)
+    for n in range(8):
+        gate.enter(n)
+    for _ in range(8):
+        gate.leave(AT, AT + 1.0, "throttled")
+    for n in range(1000):
+        for _ in range(3):
+            gate.enter(n)
+        for _ in range(3):
+            gate.leave(AT + 2.0 + n, AT + 2.5 + n, "ok")
+    assert gate.limit == 4
+
+
+def test_who_ran_in_a_full_gate_counts_though_it_leaves_an_emptier_one() -> None:
+    gate: Gate[int] = Gate(8, 0)
+    for n in range(8):
+        gate.enter(n)
+    for _ in range(8):
+        gate.leave(AT, AT + 1.0, "throttled")
+    for n in range(4):
+        gate.enter(n)
+    for _ in range(4):
+        gate.leave(AT + 2.0, AT + 3.0, "ok")
+    assert gate.limit == 5
 
 
 def test_the_limit_stays_between_one_and_the_ceiling() -> None:
@@ -259,10 +318,66 @@ def test_the_limit_stays_between_one_and_the_ceiling() -> None:
         gate.enter(n)
         gate.leave(AT + n, AT + n, "throttled")
     assert gate.limit == 1
-    for n in range(20):
+    for n in range(5, 25):
         gate.enter(n)
-        gate.leave(AT + n, AT + n, "ok")
+        gate.enter(-n)
+        for _ in range(gate.running):
+            gate.leave(AT + n, AT + n, "ok")
     assert gate.limit == 2
+
+
+@given(st.integers(1, 64), st.lists(st.sampled_from(["ok", "throttled", None]), min_size=1, max_size=200), st.data())
+def test_the_limit_follows_its_rule(ceiling: int, verdicts: list[Any], data: st.DataObject) -> None:
+    gate: Gate[int] = Gate(ceiling, 0)
+    # Of each that runs: when it began, and whether the gate was full at any time since.
+    running: list[list[Any]] = []
+    now, since_grown, halved = AT, 0, AT - 1.0
+    for verdict in verdicts:
+        for _ in range(data.draw(st.integers(0, 3))):
+            now += 1.0
+            if gate.enter(0) == "enters":
+                running.append([now, False])
+        if not running:
+            continue
+        now += 1.0
+        if len(running) >= gate.limit:
+            for one in running:
+                one[1] = True
+        before, at_once = gate.limit, len(running)
+        entered, was_full = running.pop(data.draw(st.integers(0, at_once - 1)))
+        gate.leave(entered, now, verdict)
+        wanted = before
+        if verdict == "throttled" and entered > halved:
+            wanted, halved, since_grown = max(1, min(before, at_once) // 2), now, 0
+        elif verdict == "ok" and entered > halved and was_full and before < ceiling:
+            since_grown += 1
+            if since_grown == before:
+                wanted, since_grown = before + 1, 0
+        assert gate.limit == wanted
+
+
+@given(st.integers(2, 40), st.integers(2, 60), st.integers(60, 600))
+def test_it_finds_out_what_a_service_bears(bears: int, callers: int, ceiling: int) -> None:
+    """Rounds in which all who may run begin together; what is beyond the service's measure is told so."""
+    gate: Gate[int] = Gate(ceiling, callers)
+    for n in range(callers):
+        gate.enter(n)
+    refusals = []
+    for turn in range(200):
+        running = gate.running
+        refusals.append(max(0, running - bears))
+        for n in range(running):
+            gate.leave(AT + turn, AT + turn + 0.5, "throttled" if n < running - bears else "ok")
+        for n in range(running):
+            gate.enter((turn + 1) * callers + n)
+    first = next((n for n, refused in enumerate(refusals) if not refused), None)
+    # Halved round by round until it fits, and from then on never more than one beyond.
+    assert first is not None
+    assert first <= 6
+    assert max(refusals[first:]) <= 1
+    if callers > bears:
+        # It does not stay below what is borne either.
+        assert refusals.count(1) >= 1
 
 
 Doing = Literal["enter", "leave", "give_up"]

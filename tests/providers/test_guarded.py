@@ -205,6 +205,50 @@ def test_too_many_requests_halve_what_runs(runtime: str) -> None:
         assert run(runtime, live) == (4, 6)
 
 
+def test_a_service_that_bears_ten_calls_is_found_out_by_forty_callers() -> None:
+    import trio.testing
+
+    class BearsTen:
+        """Answers ten at once after a second each, and 429 to the others."""
+
+        name, default_model = "bears", "ten"
+        running = refused = 0
+
+        async def ask(self, request: ModelRequest, within: float) -> Reply:
+            if self.running >= 10:
+                self.refused += 1
+                await anyio.sleep(0.05)
+                raise ProviderError("unavailable", "too many", status=429)
+            self.running += 1
+            await anyio.sleep(1.0)
+            self.running -= 1
+            return Reply("{}")
+
+    service = BearsTen()
+    # Every pause half of the longest: the figures are those of this test, not of a draw.
+    guarded = GuardedProvider(service, draw=lambda: 0.5)
+    told: list[str] = []
+
+    async def live() -> tuple[int, int]:
+        async def caller() -> None:
+            while True:
+                told.append(await outcome(guarded))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(40):
+                tasks.start_soon(caller)
+            await anyio.sleep(5.0)
+            early, failed = service.refused, told.count("unavailable")
+            await anyio.sleep(60.0)
+            tasks.cancel_scope.cancel()
+        return service.refused - early, told.count("unavailable") - failed
+
+    refused, failed = trio.run(live, clock=trio.testing.MockClock(autojump_threshold=0))
+    # In a minute of some 500 calls: it is asked for one too many now and then, and the retry succeeds.
+    assert (refused <= 15, failed) == (True, 0)
+    assert told.count("ok") >= 400
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_retries_stop_where_their_budget_ends(runtime: str) -> None:
     heard, scripted = Heard(), ScriptedProvider([down(status=None)])
@@ -218,9 +262,39 @@ def test_retries_stop_where_their_budget_ends(runtime: str) -> None:
                 await guarded.ask(question(model=f"m{model}"), 20.0)
 
     run(runtime, live)
-    # Ten at first, then one for every ten calls.
-    assert 10 <= len(heard.retries) <= 10 + 6
+    # Ten at first, then one for every ten calls; the very first finds nothing to fill up.
+    assert len(heard.retries) == 10 + 59 // 10
     assert len(scripted.asked) == 60 + len(heard.retries)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_only_calls_that_are_sent_pay_for_retries(runtime: str) -> None:
+    heard, scripted = Heard(), ScriptedProvider([down()])
+    guarded = GuardedProvider(scripted, limits=Limits(concurrency=1, queue=0, policy=RetryPolicy(base=0.0)))
+    guarded.watch(heard)
+
+    async def live() -> list[str]:
+        told = [await outcome(guarded) for _ in range(300)]  # soon the breaker lets none of them through
+        assert (len(scripted.asked), len(heard.retries)) == (20, 10)
+
+        async def full() -> None:
+            told.append(await outcome(guarded))
+
+        gate = guarded.lanes[0].gate
+        assert gate.enter(anyio.Event()) == "enters"
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(full)
+        gate.leave(0.0, 0.0, None)
+        # A model with a breaker of its own: what the four hundred asked for in vain was saved up for nobody.
+        with pytest.raises(ProviderError):
+            await guarded.ask(question(model="another"), 20.0)
+        return told
+
+    told = run(runtime, live)
+    assert (told.count("unavailable"), told.count("overloaded")) == (300, 100)
+    # Ten first tries and ten retries opened the breaker: those ten calls save up one retry, which the last call makes.
+    assert (len(scripted.asked), len(heard.retries)) == (22, 11)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -72,20 +72,16 @@ class Lane:
         self._cut_after = limits.cut_after
         queue = limits.queue if limits.queue is not None else 2 * limits.concurrency
         self.gate: Gate[anyio.Event] = Gate(limits.concurrency, queue)
-        self._budget: RetryBudget | None = None
+        self._budget = RetryBudget()
         self._breakers: dict[str, Breaker] = {}
         self._draw = draw
 
     async def ask(self, request: ModelRequest, deadline: float) -> Reply:
         """Ask until there is an answer, or no sense in asking on; the error tells what all tries have used."""
         used, failures = Usage(), 0
-        now = anyio.current_time()
-        if self._budget is None:
-            self._budget = RetryBudget(now)
-        self._budget.called(now)
         while True:
             try:
-                reply = await self._try(request, deadline)
+                reply = await self._try(request, deadline, first=not failures)
                 return Reply(reply.text, add(used, reply.usage))
             except ProviderError as error:
                 used, failures = add(used, error.usage), failures + 1
@@ -100,12 +96,10 @@ class Lane:
     def _pause(self, error: ProviderError, failures: int, deadline: float) -> float | None:
         if error.kind != "unavailable" or isinstance(error, _NotTried):
             return None
-        now = anyio.current_time()
-        pause = self._policy.pause(failures, deadline - now, error.retry_after, self._draw())
-        assert self._budget is not None
-        return pause if pause is not None and self._budget.take(now) else None
+        pause = self._policy.pause(failures, deadline - anyio.current_time(), error.retry_after, self._draw())
+        return pause if pause is not None and self._budget.take() else None
 
-    async def _try(self, request: ModelRequest, deadline: float) -> Reply:
+    async def _try(self, request: ModelRequest, deadline: float, *, first: bool) -> Reply:
         await self._enter(deadline)
         entered = anyio.current_time()
         breaker = self._breaker(request.model)
@@ -118,6 +112,8 @@ class Lane:
             if admission is None:
                 told = f"calls to {self.provider.name} are suspended: most of them failed"
                 raise _NotTried("unavailable", told, breaker.retry_after(entered))
+            if first:
+                self._budget.sent()
             reply = await self._call(request, deadline)
             ok, verdict = True, "ok"
             return reply
