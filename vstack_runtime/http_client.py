@@ -14,6 +14,8 @@ import httpx
 import httpx2
 import msgspec
 
+from vstack_proto.encoding import SUPPORTED, BodyDecoder
+from vstack_proto.errors import RemoteProtocolError
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.tracing_headers import add_traceparent
 
@@ -23,7 +25,8 @@ IDLE_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 # A model's answer is some kilobytes; whoever sends this much is no model.
 MAX_ANSWER_BYTES = 16 << 20
-
+# What is decoded here, and counted meanwhile: the libraries decode without a bound.
+_CODINGS = "gzip"
 
 POOL_CONNECTIONS = 16
 
@@ -170,6 +173,49 @@ class _Body(httpx.AsyncByteStream):
         return data
 
 
+async def _whole(name: str, response: Any) -> bytes:
+    """The body of an answer of httpx or httpx2, decoded.
+
+    Raises:
+        ProviderError: It has more than ``MAX_ANSWER_BYTES``, as it is sent or decoded, or cannot be decoded.
+    """
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size <= MAX_ANSWER_BYTES:
+                parts.append(part)
+            else:
+                # Read on until it notices: trio complains of iterators that are left halfway.
+                await response.aclose()
+    except (httpx.TransportError, httpx2.TransportError):
+        if size <= MAX_ANSWER_BYTES:
+            raise
+    if size > MAX_ANSWER_BYTES:
+        raise _too_much(name)
+    return _decoded(name, response.headers.get("content-encoding", "").strip().lower(), b"".join(parts))
+
+
+def _decoded(name: str, coding: str, body: bytes) -> bytes:
+    if not body or coding in ("", "identity"):
+        return body
+    if coding in SUPPORTED:
+        decoder = BodyDecoder(coding, MAX_ANSWER_BYTES)
+        try:
+            body = decoder.decode(body)
+            decoder.finish()
+            return body
+        except RemoteProtocolError as fault:
+            if fault.status == 413:
+                raise _too_much(name) from None
+    raise ProviderError("unavailable", f"{name} sent an answer that cannot be decoded")
+
+
+def _too_much(name: str) -> ProviderError:
+    return ProviderError("rejected", f"{name} sent more than {MAX_ANSWER_BYTES} bytes")
+
+
 class JsonClient:
     """Posts JSON to one service, over connections that are kept."""
 
@@ -183,7 +229,12 @@ class JsonClient:
         self._name = name
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/",
-            headers={"accept": "application/json", "content-type": "application/json", **headers},
+            headers={
+                "accept": "application/json",
+                "accept-encoding": _CODINGS,
+                "content-type": "application/json",
+                **headers,
+            },
             limits=_LIMITS,
             verify=_tls(),
             event_hooks={"request": [add_traceparent]},
@@ -204,25 +255,19 @@ class JsonClient:
         try:
             async with reclaiming(self._client):
                 return await self._posted(path, body, within)
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as fault:
-            raise ProviderError("late", f"{self._name} did not answer in time") from fault
-        except httpx.DecodingError as fault:
-            raise ProviderError("unavailable", f"{self._name} sent an answer that cannot be decoded") from fault
+        # What is raised holds no cause: a library's error may quote the headers, and with them the key.
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            raise ProviderError("late", f"{self._name} did not answer in time") from None
         except httpx.TransportError as fault:
-            raise ProviderError("unavailable", connection_failed(self._name, fault)) from fault
+            raise ProviderError("unavailable", connection_failed(self._name, fault)) from None
 
     async def _posted(self, path: str, body: bytes, within: float) -> Answer:
         request = self._client.build_request("POST", path, content=body, timeout=_timeout(within))
         request.stream = _Body(body)
         response = await self._client.send(request, stream=True)
         async with contextlib.aclosing(response):
-            parts, size = [], 0
-            async for part in response.aiter_bytes():
-                parts.append(part)
-                size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    raise ProviderError("rejected", f"{self._name} sent more than {MAX_ANSWER_BYTES} bytes")
-            return Answer(response.status_code, dict(response.headers), b"".join(parts))
+            body = await _whole(self._name, response)
+            return Answer(response.status_code, dict(response.headers), body)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -234,9 +279,29 @@ def _tls2() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+class _Bounded(httpx2.AsyncClient):
+    """A client that reads an answer as ``JsonClient`` does, for an SDK that would read it to its end."""
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **how: Any) -> httpx2.Response:
+        response = await super().send(request, stream=True, **how)
+        if stream:
+            return response
+        async with contextlib.aclosing(response):
+            body = await _whole("anthropic", response)
+        fields = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_WIRE]
+        return httpx2.Response(
+            response.status_code, headers=fields, content=body, request=request, extensions=response.extensions
+        )
+
+
+# They tell of the body as it was sent.
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+
+
 def anthropic_client() -> httpx2.AsyncClient:
     """The client that Anthropic's SDK is given, limited as ``JsonClient``; each call brings its timeout."""
-    return httpx2.AsyncClient(
+    return _Bounded(
+        headers={"accept-encoding": _CODINGS},
         limits=_LIMITS2,
         event_hooks={"request": [add_traceparent]},
         transport=_Spread2(lambda: httpx2.AsyncHTTPTransport(limits=_LIMITS2, verify=_tls2())) if _direct() else None,

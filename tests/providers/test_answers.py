@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import msgspec
@@ -10,9 +11,15 @@ import pytest
 from tests.fakes.model_service import Act, serving
 from tests.providers.kit import NAMES, QUICK, RUNTIMES, asked, counted, provider
 from vstack_proto.values import Usage
+from vstack_runtime import http_client
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.providers.common import LONGEST_WAIT, Reply, beyond_window, error_of, retry_after
 from vstack_runtime.providers.guarded import GuardedProvider
+
+try:
+    from compression.zstd import compress as zstd_compress  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from backports.zstd import compress as zstd_compress
 
 NOVEMBER = 1_795_449_600.0  # Mon, 23 Nov 2026 16:00:00 GMT
 
@@ -91,6 +98,79 @@ def test_json_without_an_end_to_its_depth(name: str, runtime: str, status: int, 
     with serving(Act(status=status, body=deep)) as server, pytest.raises(ProviderError) as caught:
         asked(runtime, provider(name, server.url))
     assert caught.value.kind == ("rejected" if status == 400 else "unavailable")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "act",
+    [Act(reset=True), Act(cut=5), Act(hang=True)],
+    ids=["reset", "cut", "hang"],
+)
+def test_no_librarys_error_is_handed_on(name: str, runtime: str, act: Act) -> None:
+    with serving(act) as server, pytest.raises(ProviderError) as caught:
+        asked(runtime, provider(name, server.url), 0.3 if act.hang else 20.0)
+    # It may quote the headers, and with them the key.
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+
+
+# Sizes and codings.
+
+
+def padded(size: int) -> bytes:
+    """An answer of each of the three services, with so many characters in its text."""
+    text = "x" * size
+    return msgspec.json.encode(
+        {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "stop_reason": "end_turn",
+            "usage": FED,
+            "content": [{"type": "text", "text": text}],
+            "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+            "message": {"content": text},
+        }
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("coding", ["", "gzip", "zstd"])
+def test_an_answer_without_an_end_is_not_read(
+    name: str, runtime: str, status: int, coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 1 << 20)
+    pack = {"": bytes, "gzip": gzip.compress, "zstd": zstd_compress}[coding]
+    headers = (("content-encoding", coding),) if coding else ()
+    body = pack(padded(3 << 20))
+    with serving(Act(status=status, headers=headers, body=body)) as server:
+        with pytest.raises(ProviderError) as caught:
+            asked(runtime, provider(name, server.url))
+        assert server.wait_until(lambda: not server.open)
+    assert (caught.value.kind, caught.value.message) == ("rejected", f"{name} sent more than 1048576 bytes")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("coding", ["identity", "gzip", "zstd"])
+def test_an_answer_in_each_coding(name: str, runtime: str, coding: str) -> None:
+    pack = {"identity": bytes, "gzip": gzip.compress, "zstd": zstd_compress}[coding]
+    with serving(Act(headers=(("content-encoding", coding),), body=pack(padded(9_000)))) as server:
+        one = provider(name, server.url)
+        assert asked(runtime, one).text == "x" * 9_000
+    assert server.asked[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("coding", "body"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}")[:-9]), ("br", b"{}")])
+def test_an_answer_that_cannot_be_decoded(name: str, runtime: str, coding: str, body: bytes) -> None:
+    act = Act(headers=(("content-encoding", coding),), body=body)
+    with serving(act) as server, pytest.raises(ProviderError) as caught:
+        asked(runtime, provider(name, server.url))
+    assert (caught.value.kind, caught.value.message) == ("unavailable", f"{name} sent an answer that cannot be decoded")
 
 
 # Prompts beyond the context window.

@@ -73,6 +73,8 @@ class AnthropicProvider:
                 raise ProviderError("unavailable", f"no connection to {NAME} could be made in time") from None
             raise ProviderError("late", f"{NAME} did not answer in time") from None
         except anthropic.APIConnectionError as fault:
+            if isinstance(fault.__cause__, ProviderError):
+                raise fault.__cause__ from None
             raise ProviderError("unavailable", connection_failed(NAME, fault.__cause__)) from None
         except (anthropic.AnthropicError, ValueError, RecursionError):
             # Among them JSON that broke off or is nested without end, handed on as it comes from the decoder.
