@@ -20,6 +20,7 @@ import structlog
 from structlog.types import EventDict, Processor
 
 from vstack_proto.commands import Record
+from vstack_runtime.redaction import REDACTED, without_secrets
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -38,14 +39,10 @@ TALKATIVE = ("anthropic", "hpack", "httpcore", "httpcore2", "httpx", "httpx2")
 # These tell of each connection that fails; that Redis or who watches is away is told once a minute by who asked it.
 REPETITIVE = ("coredis", "opentelemetry", "urllib3")
 
-REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
     r"(?:^|[^a-z])(?:authorization|cookie|credential|(?:api)?key|password|passwd|secret|token|dsn)(s?)$", re.IGNORECASE
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-# A message of another library, or a traceback, may hold what has no name: credentials of HTTP, keys of the two
-# providers, the password of a URL.
-_SECRET_TEXT = re.compile(r"(?i)\b(bearer +|basic +|sk-)[\w.~+/=-]{8,}|(?<=://)[^/\s@]*:[^/\s@]*@")
 # A structure deeper than this (or one that holds itself) is shown as text.
 _MAX_DEPTH = 6
 
@@ -335,7 +332,8 @@ def _hidden(name: Any, value: Any, depth: int) -> Any:
 
 
 def _shown(text: str) -> str:
-    text = _SECRET_TEXT.sub(REDACTED, text)
+    # A message of another library, or a traceback, may hold a secret that has no name.
+    text = without_secrets(text)
     # A lone surrogate, as in a file name that is not UTF-8, has no bytes of its own.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 

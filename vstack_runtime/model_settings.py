@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 PROVIDERS = ("anthropic", "openai", "ollama")
 
 
@@ -29,6 +31,20 @@ def parse_fallbacks(text: str) -> tuple[str, ...]:
     if not items or any(item.partition(":")[0] not in PROVIDERS for item in items):
         raise ValueError(f"off, or some of {', '.join(PROVIDERS)} separated by commas, each with :MODEL if need be")
     return items
+
+
+_KEY = re.compile(r"[!-~]+")
+
+
+def parse_key(text: str) -> str:
+    """A provider's key: what can stand in a header (RFC 9110, section 5.5), and has no blank.
+
+    Raises:
+        ValueError: With what is wrong; the key is not shown.
+    """
+    if _KEY.fullmatch(text) is None:
+        raise ValueError("it holds a blank, a line break or a character outside ASCII, which no key has")
+    return text
 
 
 TAPE, RECORDING_TAPE = "tape", "tape+record"

@@ -21,6 +21,7 @@ from vstack_runtime import setting_values as values
 from vstack_runtime.home_settings import HomeSettings, read_home
 from vstack_runtime.model_settings import parse_fallbacks, parse_llm, parse_models
 from vstack_runtime.observing_settings import ObservingSettings, read_observing
+from vstack_runtime.redaction import without_secrets
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
 from vstack_runtime.tape_settings import TapeSettings, read_tapes
 
@@ -43,13 +44,14 @@ class SettingsError(ValueError):
 
     Args:
         name: The variable.
-        value: Its value, or None where it holds keys and is not shown.
+        value: Its value, or None where it holds keys and is not shown. What looks like a key that was put there by
+            mistake is not shown either.
         allowed: What it may be, or what is wrong where the value is not shown.
     """
 
     def __init__(self, name: str, value: str | None, allowed: str) -> None:
         self.name = name
-        self.value = None if value is None else _PASSWORD.sub("***@", value)[:MAX_SHOWN_CHARS]
+        self.value = None if value is None else without_secrets(_PASSWORD.sub("***@", value))[:MAX_SHOWN_CHARS]
         self.allowed = allowed
         super().__init__(
             f"{name} is refused: {allowed}" if value is None else f"{name} is {self.value!r}; allowed: {allowed}"
@@ -324,5 +326,5 @@ def _read_limits(read: _Reader, default: Limits) -> Limits:
 def _read_model(read: _Reader, allowed: tuple[str, ...]) -> str | None:
     model = read.get("VSTACK_MODEL")
     if model is not None and allowed and model not in allowed:
-        raise SettingsError("VSTACK_MODEL", model, f"one of VSTACK_MODELS: {', '.join(allowed)}")
+        raise SettingsError("VSTACK_MODEL", model, f"one of VSTACK_MODELS: {without_secrets(', '.join(allowed))}")
     return model

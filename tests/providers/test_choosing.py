@@ -68,6 +68,37 @@ def test_what_stops_the_start(env: dict[str, str], name: str, told: str) -> None
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("part", ["\u00fc", "\n", "\r\n", " ", "\t", "\x00", "\x7f", "\u00a0", "\udcff"])
+def test_a_malformed_key_stops_the_start_and_is_not_shown(name: str, part: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        chosen(**{name: f"sk-abcdef{part}0123456789"})
+    assert (caught.value.name, caught.value.value) == (name, None)
+    assert str(caught.value).startswith(f"{name} is refused: it holds a blank")
+    told = f"{caught.value!r} {caught.value.__context__!r}"
+    assert not any(secret in told for secret in ("abcdef", "0123456789"))
+
+
+def test_what_surrounds_a_key_is_left_out() -> None:
+    assert chosen_http({"OPENAI_API_KEY": f" {KEY}\n"}).headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {**A, "ANTHROPIC_BASE_URL": KEY},
+        {**A, "ANTHROPIC_BASE_URL": f"host.example/v1?api_key={KEY[3:]}"},
+        {**O, "OPENAI_BASE_URL": KEY},
+        {"OLLAMA_HOST": f"{KEY}:no"},
+        {**A, "VSTACK_LLM_FALLBACK": f"gpt:{KEY}"},
+    ],
+)
+def test_a_key_in_the_wrong_variable_is_not_shown(env: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        chosen(**env)
+    assert KEY[3:] not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("env", "url"),
     [

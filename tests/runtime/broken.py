@@ -169,6 +169,8 @@ BROKEN: list[tuple[str, str, Broken]] = [
     ("provider.resolved", "error", lambda f: case(f, {"VSTACK_LLM": "anthropic"})),
     ("provider.keys", "error", lambda f: case(f, {"OPENAI_API_KEY": '"sk-0123456789abcdef"'})),
     ("provider.keys", "error", lambda f: case(f, {"ANTHROPIC_API_KEY": "REPLACE"})),
+    ("provider.keys", "error", lambda f: case(f, {"ANTHROPIC_API_KEY": "sk-0123456789\nabcdef"})),
+    ("provider.resolved", "error", lambda f: case(f, {"VSTACK_LLM": "openai", "OPENAI_API_KEY": "sk-012345678\u00e9"})),
     (
         "provider.several",
         "warning",

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vstack_proto.commands import Record
-from vstack_runtime.logs import FORMATS, LEVELS, REDACTED, bind_request_id, configure, log_request, redact
+from vstack_runtime.logs import FORMATS, LEVELS, bind_request_id, configure, log_request, redact
+from vstack_runtime.redaction import REDACTED
 
 Lines = Callable[[], list[dict[str, Any]]]
 RECORD = Record(
@@ -335,6 +336,8 @@ def test_what_only_sounds_like_one_is_shown(name: str, value: object) -> None:
         ("Authorization: Bearer abcdef012345", "Authorization: [redacted]"),
         ("sent basic dXNlcjpwYXNz==, got 401", "sent [redacted], got 401"),
         ("Incorrect API key provided: sk-ant-api03-abcdef", "Incorrect API key provided: [redacted]"),
+        ("openai:gsk_0123456789abcdef", "openai:[redacted]"),
+        ("GET /v1/models?limit=5&api_key=01234567&x=1", "GET /v1/models?limit=5[redacted]&x=1"),
         ("redis://user:hunter2@host:6379/0 is away", "redis://[redacted]host:6379/0 is away"),
         ("http://127.0.0.1:8000/v1 is fine", "http://127.0.0.1:8000/v1 is fine"),
         ("the risk-averse bearer of news", "the risk-averse bearer of news"),

@@ -224,6 +224,32 @@ def test_a_refused_key_is_not_shown(text: str, tmp_path: Path) -> None:
         assert secret not in str(in_file)
 
 
+PROVIDERS_KEY = "sk-ant-api03-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("VSTACK_LLM", PROVIDERS_KEY),
+        ("VSTACK_LLM_FALLBACK", f"gpt:{PROVIDERS_KEY}"),
+        ("VSTACK_MODELS", f"{PROVIDERS_KEY} {PROVIDERS_KEY}"),
+        ("VSTACK_API_PORT", PROVIDERS_KEY),
+        ("VSTACK_CACHE", f"redis:{PROVIDERS_KEY}"),
+        ("VSTACK_LOG_LEVEL", f"Bearer {PROVIDERS_KEY}"),
+    ],
+)
+def test_a_key_in_the_wrong_variable_is_not_shown(name: str, text: str) -> None:
+    refusal = refusal_of(**{name: text})
+    assert str(refusal).startswith(f"{name} is ")
+    assert "[redacted]" in str(refusal)
+    assert "0123456789" not in f"{refusal} {refusal.value} {refusal.allowed}"
+
+
+def test_a_key_among_what_is_allowed_is_not_shown() -> None:
+    refusal = refusal_of(VSTACK_MODEL="one", VSTACK_MODELS=f"two,{PROVIDERS_KEY}")
+    assert str(refusal) == "VSTACK_MODEL is 'one'; allowed: one of VSTACK_MODELS: two, [redacted]"
+
+
 def test_keys_of_both_places_hold(path: Path) -> None:
     read = settings(VSTACK_API_KEYS=f"dev={B}", VSTACK_API_KEYS_FILE=str(path))
     assert read.keys.names == ("dev", "prod")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from vstack_runtime.doctor.case import Case, Check, Finding, error, ok, skipped, warning
+from vstack_runtime.model_settings import parse_key
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.providers.prices import price_of
@@ -41,7 +42,11 @@ def _resolved(case: Case) -> Finding:
 def _shape(case: Case) -> Finding:
     for name in _KEYS:
         key = case.env.get(name, "")
-        if key.strip() != key or any(sign in key for sign in "\"' \n\t"):
+        try:
+            parse_key(key.strip() or "-")
+        except ValueError as fault:
+            return error(f"{name} is no key: {fault}", "that provider is not started", f"export {name}=... without it")
+        if key.strip() != key or any(sign in key for sign in "\"'"):
             means = "the provider answers 401: spaces and quotation marks are sent as part of the key"
             return error(f"{name} has spaces or quotation marks in it", means, f"export {name}=... without them")
         if 0 < len(key) < 16 or "replace" in key.lower():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from vstack_runtime.backends import Provider
-from vstack_runtime.model_settings import PROVIDERS, RECORDING_TAPE
+from vstack_runtime.model_settings import PROVIDERS, RECORDING_TAPE, parse_key
 from vstack_runtime.providers.guarded import GuardedProvider, Limits
 from vstack_runtime.settings import Settings, SettingsError
 
@@ -28,7 +28,7 @@ def choose(settings: Settings, env: Env) -> GuardedProvider | None:
         A guarded provider; None where everything runs offline, or ``auto`` finds nothing.
 
     Raises:
-        SettingsError: A provider is named whose key is missing, or a base URL is none.
+        SettingsError: A provider is named whose key is missing, or a key or a base URL is none.
     """
     kind, _, folder = settings.llm.partition(":")
     name = kind if kind in PROVIDERS else _first(env) if kind in ("auto", RECORDING_TAPE) else None
@@ -70,6 +70,14 @@ def _value(env: Env, name: str) -> str | None:
     return env.get(name, "").strip() or None
 
 
+def _key(env: Env, name: str) -> str | None:
+    text = _value(env, name)
+    try:
+        return None if text is None else parse_key(text)
+    except ValueError as fault:
+        raise SettingsError(name, None, str(fault)) from None
+
+
 def _first(env: Env) -> str | None:
     for name, variables in (
         ("anthropic", ("ANTHROPIC_API_KEY",)),
@@ -95,7 +103,7 @@ def _anthropic(model: str | None, env: Env, asked_by: str) -> Provider:
     # Imported where it is used: the maker's client takes most of a second to import.
     from vstack_runtime.providers.anthropic import BASE_URL, DEFAULT_MODEL, AnthropicProvider
 
-    key = _value(env, "ANTHROPIC_API_KEY")
+    key = _key(env, "ANTHROPIC_API_KEY")
     if key is None:
         raise SettingsError(asked_by, "anthropic", "anthropic where ANTHROPIC_API_KEY holds a key, which it does not")
     url = _url(env, "ANTHROPIC_BASE_URL") or BASE_URL
@@ -105,7 +113,7 @@ def _anthropic(model: str | None, env: Env, asked_by: str) -> Provider:
 def _openai(model: str | None, env: Env, asked_by: str) -> Provider:
     from vstack_runtime.providers.openai import BASE_URL, DEFAULT_MODEL, OpenAIProvider
 
-    key, url = _value(env, "OPENAI_API_KEY"), _url(env, "OPENAI_BASE_URL")
+    key, url = _key(env, "OPENAI_API_KEY"), _url(env, "OPENAI_BASE_URL")
     if key is None and url is None:
         told = "openai where OPENAI_API_KEY holds a key or OPENAI_BASE_URL names a server of one's own; neither does"
         raise SettingsError(asked_by, "openai", told)
