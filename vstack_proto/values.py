@@ -65,6 +65,8 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         instruction: What this pass asks.
         name: The pass.
         schema: JSON Schema that the answer must fit, encoded.
+        schemas: Those of all passes of the analysis, in order: the same in each, so that a provider can bind them all
+            by one. A service that puts the schema before the prompt finds the prompt in its cache only so.
         previous, complaint: On a repair: the answer that did not fit, and why.
     """
 
@@ -76,3 +78,4 @@ class ModelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     schema: bytes
     previous: str | None = None
     complaint: str | None = None
+    schemas: tuple[bytes, ...] = ()

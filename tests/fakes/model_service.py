@@ -233,7 +233,18 @@ def _text(act: Act, asked: dict[str, Any]) -> str:
         return act.text
     schema = asked.get("format") or asked.get("output_config", {}).get("format", {}).get("schema")
     schema = schema or asked["response_format"]["json_schema"]["schema"]
-    return json.dumps(least(schema, schema.get("$defs", {})))
+    return json.dumps(least(_wished(schema, asked["messages"]), schema.get("$defs", {})))
+
+
+def _wished(schema: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a schema holds the shapes of several answers: with the one alone that was wished for last."""
+    shapes = schema.get("properties", {}).get("answer", {}).get("anyOf")
+    if shapes is None:
+        return schema
+    said = [message["content"] for message in messages if message["role"] == "user"]
+    text = "".join(one if isinstance(one, str) else "".join(part["text"] for part in one) for one in said)
+    wished = max(shapes, key=lambda shape: text.rfind(f'{{"answer": {{"{next(iter(shape["properties"]))}": ' + "{...}"))
+    return {**schema, "properties": {"answer": wished}}
 
 
 def _body(act: Act, path: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def test_what_is_asked() -> None:
     assert second.instruction == "What is the last word worth? So far: ['reread']"
     assert (second.system, second.shared) == (first.system, first.shared), "providers can keep what is the same"
     assert json.loads(first.schema)["$defs"]["Reread"]["required"] == ["left_open"]
+    assert first.schemas == second.schemas == (first.schema, second.schema)
 
 
 def test_a_trace_cannot_close_its_fence() -> None:

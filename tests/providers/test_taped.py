@@ -68,10 +68,25 @@ def test_an_answer_is_recorded_once_and_given_ever_after(tmp_path: Path, backend
     assert TapeProvider(tmp_path, default_model="m-2").default_model == "m-2"
 
 
-@pytest.mark.parametrize("name", ModelRequest.__struct_fields__)
+@pytest.mark.parametrize("name", [name for name in ModelRequest.__struct_fields__ if name != "schemas"])
 def test_whatever_a_model_would_see_makes_another_question(name: str) -> None:
     value = b"[]" if name == "schema" else "another"
     assert request_digest(other(**{name: value})) != request_digest(ASKED)
+
+
+def test_a_folder_stays_good_whatever_is_told_of_other_passes(tmp_path: Path) -> None:
+    assert request_digest(ASKED) == "68d0713e69d864f9"  # as ever since there are such folders
+    told = other(schemas=(b"{}", b"[]"))
+    recorded(tmp_path, told)
+    (path,) = tmp_path.glob("aar*")
+    assert path.name == f"aar_look-{request_digest(ASKED)}.json"
+
+    async def ask() -> Reply:
+        return await TapeProvider(tmp_path).ask(ASKED, 1.0)
+
+    assert anyio.run(ask).text == "on What is it?"
+    # Nor is it a place where two questions differ.
+    assert refused(tmp_path, other(shared="Another run.", schemas=(b"{}",)))[0].endswith("which differs in shared")
 
 
 def refused(folder: Path, request: ModelRequest) -> tuple[str, list[Any]]:

@@ -137,7 +137,8 @@ class Analysis:
 
     def _request(self, answers: dict[str, Any]) -> ModelRequest:
         state = self.state
-        asked = self.pattern.passes[state.mode][state.turn]
+        passes = self.pattern.passes[state.mode]
+        asked = passes[state.turn]
         return ModelRequest(
             model=state.model,
             system=of_pattern(self.pattern),
@@ -145,6 +146,7 @@ class Analysis:
             instruction=asked.instruction(self.case, answers),
             name=f"{self.pattern.name}_{asked.name}",
             schema=answer_schema(asked.answer),
+            schemas=tuple(answer_schema(one.answer) for one in passes),
             previous=state.previous or None,
             complaint=state.complaint or None,
         )

@@ -14,9 +14,12 @@ from vstack_runtime.http_client import (
     connection_failed,
     reclaiming,
 )
+from vstack_runtime.logs import get_logger
 from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens, unsaid
+from vstack_runtime.providers.envelopes import Binding, Envelopes, schema_refused
 from vstack_runtime.providers.prices import priced
-from vstack_runtime.providers.schemas import strict_schema, told_schema
+
+_log = get_logger()
 
 NAME = "anthropic"
 DEFAULT_MODEL = "claude-sonnet-5-5"
@@ -36,6 +39,7 @@ class AnthropicProvider:
             default_model: Asked where a request names none.
         """
         self.default_model = default_model
+        self._envelopes = Envelopes()
         self._http = anthropic_client()
         self._client = anthropic.AsyncAnthropic(
             api_key=key,
@@ -52,20 +56,17 @@ class AnthropicProvider:
         Raises:
             ProviderError: The call came to nothing.
         """
-        schema = strict_schema(request.schema)
+        binding = self._envelopes.binding(request)
         try:
             async with reclaiming(self._http):
-                message = await self._client.messages.create(
-                    model=request.model,
-                    max_tokens=MAX_OUTPUT_TOKENS,
-                    system=[_cached(request.system)],
-                    messages=_messages(request, told=schema is None),
-                    output_config=(
-                        anthropic.omit if schema is None else {"format": {"type": "json_schema", "schema": schema}}
-                    ),
-                    timeout=anthropic_timeout(within),
-                )
+                message = await self._create(request, binding, within)
         except anthropic.APIStatusError as fault:
+            if binding.shape and schema_refused(fault.status_code, fault.response.content):
+                self._envelopes.leave_out(request)
+                _log.warning(
+                    "the schema of all passes is too much", provider=NAME, model=request.model, of=request.name
+                )
+                return await self.ask(request, within)
             headers = {name.lower(): value for name, value in fault.response.headers.items()}
             raise failed(NAME, "ANTHROPIC_API_KEY", request.model, fault.status_code, headers, fault.body) from None
         except anthropic.APITimeoutError as fault:
@@ -79,7 +80,19 @@ class AnthropicProvider:
         except (anthropic.AnthropicError, ValueError, RecursionError):
             # Among them JSON that broke off or is nested without end, handed on as it comes from the decoder.
             raise ProviderError("unavailable", f"{NAME} sent an answer that cannot be read") from None
-        return unsaid(_reply(message, request.model), self._client.api_key)
+        reply = _reply(message, request.model)
+        return unsaid(Reply(binding.opened(reply.text), reply.usage), self._client.api_key)
+
+    async def _create(self, request: ModelRequest, binding: Binding, within: float) -> Message:
+        schema = binding.schema
+        return await self._client.messages.create(
+            model=request.model,
+            max_tokens=MAX_OUTPUT_TOKENS,
+            system=[_cached(request.system)],
+            messages=_messages(request, binding),
+            output_config=anthropic.omit if schema is None else {"format": {"type": "json_schema", "schema": schema}},
+            timeout=anthropic_timeout(within),
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -90,15 +103,17 @@ def _cached(text: str) -> TextBlockParam:
     return {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
 
 
-def _messages(request: ModelRequest, *, told: bool) -> list[MessageParam]:
-    instruction = f"{request.instruction}\n\n{told_schema(request.schema)}" if told else request.instruction
-    asked: list[TextBlockParam] = [_cached(request.shared), {"type": "text", "text": instruction}]
+def _messages(request: ModelRequest, binding: Binding) -> list[MessageParam]:
+    wish = binding.told(request.schema) if binding.schema is None else binding.wish()
+    # To write to the cache costs a quarter more than to read afresh: only where another pass can find it there.
+    shared: TextBlockParam = _cached(request.shared) if binding.shared else {"type": "text", "text": request.shared}
+    asked: list[TextBlockParam] = [shared, {"type": "text", "text": f"{request.instruction}{wish}"}]
     messages: list[MessageParam] = [{"role": "user", "content": asked}]
     if request.complaint is not None:
         # The service refuses a blank turn; a blank answer has nothing to show either.
         if request.previous and request.previous.strip():
-            messages.append({"role": "assistant", "content": request.previous})
-        messages.append({"role": "user", "content": again(request.complaint)})
+            messages.append({"role": "assistant", "content": binding.enclosed(request.previous)})
+        messages.append({"role": "user", "content": f"{again(request.complaint)}{binding.wish()}"})
     return messages
 
 

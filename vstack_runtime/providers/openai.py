@@ -21,8 +21,8 @@ from vstack_runtime.providers.common import (
     tokens,
     unsaid,
 )
+from vstack_runtime.providers.envelopes import Binding, Envelopes, own
 from vstack_runtime.providers.prices import priced
-from vstack_runtime.providers.schemas import strict_schema, told_schema
 
 _log = get_logger()
 
@@ -56,6 +56,7 @@ class OpenAIProvider:
         self.default_model = default_model
         self._key = key
         self.form: Form = "json_schema"
+        self._envelopes = Envelopes()
         # Some servers take a form and ignore it; only OpenAI's own is known to hold to it.
         self._tells_schema = base_url.rstrip("/") != BASE_URL
         self._http = JsonClient(NAME, base_url, {"authorization": f"Bearer {key}"} if key else {})
@@ -67,34 +68,41 @@ class OpenAIProvider:
             ProviderError: The call came to nothing.
         """
         while True:
-            form, strict = self.form, strict_schema(request.schema)
-            used: Form = "json_object" if form == "json_schema" and strict is None else form
-            body = msgspec.json.encode(self._body(request, used, strict))
+            form = self.form
+            binding = self._envelopes.binding(request) if form == "json_schema" else own(request)
+            used: Form = "json_object" if form == "json_schema" and binding.schema is None else form
+            body = msgspec.json.encode(self._body(request, used, binding))
             answer = await self._http.post("chat/completions", body, within)
             if answer.status < 300:
-                return unsaid(_reply(decoded(NAME, answer.body), request.model), self._key)
+                reply = _reply(decoded(NAME, answer.body), request.model)
+                return unsaid(Reply(binding.opened(reply.text), reply.usage), self._key)
             if used not in _NEXT or not _form_refused(answer):
                 raise _error(answer, request.model)
+            if binding.shape:
+                # It may be too much for a server that takes each pass's own.
+                self._envelopes.leave_out(request)
+                continue
             # Another call may have stepped down meanwhile; then its form is tried.
             if self.form == form:
                 self.form = _NEXT[used]
                 _log.warning("the server takes no such form of answer", provider=NAME, refused=used, next=self.form)
 
-    def _body(self, request: ModelRequest, form: Form, strict: dict[str, Any] | None) -> dict[str, Any]:
+    def _body(self, request: ModelRequest, form: Form, binding: Binding) -> dict[str, Any]:
         tells = self._tells_schema or form != "json_schema"
-        asked = [request.shared, request.instruction, *([told_schema(request.schema)] if tells else [])]
-        messages = [{"role": "system", "content": request.system}, {"role": "user", "content": "\n\n".join(asked)}]
+        asked = f"{request.shared}\n\n{request.instruction}{binding.told(request.schema) if tells else binding.wish()}"
+        messages = [{"role": "system", "content": request.system}, {"role": "user", "content": asked}]
         if request.complaint is not None:
-            messages.append({"role": "assistant", "content": request.previous or ""})
-            messages.append({"role": "user", "content": again(request.complaint)})
+            messages.append({"role": "assistant", "content": binding.enclosed(request.previous or "")})
+            messages.append({"role": "user", "content": f"{again(request.complaint)}{binding.wish()}"})
         body: dict[str, Any] = {
             "model": request.model,
             "messages": messages,
             "max_completion_tokens": MAX_OUTPUT_TOKENS,
         }
         if form == "json_schema":
-            # The name may have 64 characters of [A-Za-z0-9_-].
-            wanted = {"name": request.name[:64], "strict": True, "schema": strict}
+            # The name may have 64 characters of [A-Za-z0-9_-]; it stands before the prompt, as the schema does.
+            name = "answer" if binding.shared else request.name[:64]
+            wanted = {"name": name, "strict": True, "schema": binding.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
         elif form == "json_object":
             body["response_format"] = {"type": "json_object"}

@@ -45,8 +45,9 @@ class About(msgspec.Struct, frozen=True):
 
 
 def request_digest(request: ModelRequest) -> str:
-    """Sixteen hex digits that name a question."""
-    return hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest()[:16]
+    """Sixteen hex digits that name a question, whatever the other passes of its analysis are."""
+    told = {name: getattr(request, name) for name in request.__struct_fields__ if name != "schemas"}
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
 
 
 class TapeProvider:
@@ -105,15 +106,17 @@ class TapeProvider:
                 provider that was asked says.
         """
         path = self._path(request)
+        # What the other passes of an analysis are is nothing that a model is asked.
+        shown = msgspec.structs.replace(request, schemas=())
         found = await anyio.to_thread.run_sync(_found, path)
         if found is not None:
             return found.reply
         if self._inner is None:
-            raise ProviderError("rejected", await anyio.to_thread.run_sync(self._unknown, request))
+            raise ProviderError("rejected", await anyio.to_thread.run_sync(self._unknown, shown))
         told = await self._inner.ask(request, within)
         usage: Usage = told.usage
         reply = Reply(told.text, usage, getattr(told, "model", ""))
-        await anyio.to_thread.run_sync(_write, path, Recorded(request, reply))
+        await anyio.to_thread.run_sync(_write, path, Recorded(shown, reply))
         return reply
 
     def _unknown(self, request: ModelRequest) -> str:
