@@ -191,7 +191,7 @@ class FakeServer:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
             return False
-        return await _answer(writer, act, path, asked.body)
+        return await _answer(reader, writer, act, path, asked.body)
 
 
 async def _gone(reader: asyncio.StreamReader, seconds: float | None) -> bool:
@@ -202,14 +202,17 @@ async def _gone(reader: asyncio.StreamReader, seconds: float | None) -> bool:
         return False
 
 
-async def _answer(writer: asyncio.StreamWriter, act: Act, path: str, asked: dict[str, Any]) -> bool:
+async def _answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, act: Act, path: str, asked: dict[str, Any]
+) -> bool:
     body = act.body if act.body is not None else json.dumps(_body(act, path, asked)).encode()
     fields = [("content-type", "application/json"), ("content-length", str(len(body))), *act.headers]
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     writer.write(f"HTTP/1.1 {act.status} Fake\r\n{head}\r\n".encode())
     if act.slow:
         await writer.drain()
-        await asyncio.sleep(act.slow)
+        if await _gone(reader, act.slow):
+            return False
     writer.write(body[: act.cut])
     await writer.drain()
     return act.cut is None

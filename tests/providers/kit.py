@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -29,6 +31,30 @@ AnyProvider = AnthropicProvider | OpenAIProvider | OllamaProvider
 
 # Pauses too short to be felt; the lengths are the pure policy's to test.
 QUICK = Limits(policy=RetryPolicy(base=0.002, cap=0.004))
+
+# How much faster than time the pauses of ``Hurried`` pass.
+FASTER = 1_000
+# With this for random numbers, the pauses of the policy that a service has are these, in seconds.
+DRAWN, PAUSES = 0.5, (0.25, 0.5)
+
+
+class Hurried(RetryPolicy, frozen=True, kw_only=True):
+    """The policy that a service has, with all its figures, for who has no time to wait.
+
+    Attributes:
+        waited: The pauses of the one analysis that this is for, as the policy has them. They pass faster, and are gone
+            from what is left of the deadline all the same.
+    """
+
+    waited: list[float] = msgspec.field(default_factory=list)
+
+    def pause(self, failures: int, left: float, retry_after: float | None, draw: float) -> float | None:
+        pause = super().pause(failures, left - sum(self.waited), retry_after, draw)
+        if pause is None:
+            return None
+        self.waited.append(pause)
+        return pause / FASTER
+
 
 SCHEMA = msgspec.json.encode(
     {
@@ -87,6 +113,11 @@ def asked(runtime: str, one: AnyProvider | GuardedProvider, within: float = 20.0
             await one.aclose()
 
     return run(runtime, ask)
+
+
+def dated(seconds: float) -> str:
+    """A date so many seconds from now, as a service writes it; parts of a second are cut off."""
+    return email.utils.format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
 
 
 class Heard:

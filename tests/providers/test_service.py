@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
-
 import anyio
-import anyio.abc
 import pytest
 
 from tests.e2e.serving import canonical_trace
-from tests.fakes.model_service import Act, FakeServer, serving
-from tests.providers.kit import KEY, NAMES, RUNTIMES, run, seen
-from vstack_runtime import AnalysisError, analyze, serve
-from vstack_runtime.settings import Settings
-
-Answer = tuple[int, dict[str, str], Any]
-
-
-def environment(server: FakeServer, name: str = "anthropic", **more: str) -> dict[str, str]:
-    """The variables of a service that asks the fake one; every pause is as a user has it."""
-    own = {
-        "anthropic": {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url},
-        "openai": {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"},
-        "ollama": {"OLLAMA_HOST": server.url},
-    }
-    return {**own[name], **more}
-
-
-@asynccontextmanager
-async def service(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    for variable, value in env.items():
-        monkeypatch.setenv(variable, value)
-    async with serve(Settings.from_env(env), port=0) as port:
-        yield port
-
-
-def request(**more: Any) -> bytes:
-    asked = {"trace": canonical_trace(), "format": "canonical", "mode": "quick", **more}
-    body = json.dumps(asked).encode()
-    head = f"POST /v1/analyze/aar HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-async def everything(stream: anyio.abc.ByteStream) -> bytes:
-    parts = []
-    try:
-        while True:
-            parts.append(await stream.receive())
-    except anyio.EndOfStream:
-        return b"".join(parts)
-
-
-async def post(port: int, **more: Any) -> Answer:
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        await stream.send(request(**more))
-        head, _, body = (await everything(stream)).partition(b"\r\n\r\n")
-    status, *lines = head.decode().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(status.split(" ")[1]), headers, json.loads(body)
-
-
-async def page(port: int) -> str:
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        await stream.send(b"GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
-        return (await everything(stream)).decode()
+from tests.fakes.model_service import Act, serving
+from tests.providers.kit import NAMES, RUNTIMES, run, seen
+from tests.providers.served import Answer, environment, page, post, request, service
+from vstack_runtime import AnalysisError, analyze
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -85,57 +27,6 @@ def test_a_detection_tells_what_it_cost(name: str, runtime: str, monkeypatch: py
     assert (found["llm_calls"], found["tokens_total"]) == (1, 110)
     assert (found["cost_usd"] > 0) is (name != "ollama")
     assert found["generator_model"] == body["model"] == server.asked[0].body["model"]
-
-
-@pytest.mark.parametrize(
-    ("act", "status", "code", "retry_after", "calls"),
-    [
-        (Act(status=429, headers=(("retry-after", "600"),)), 503, "provider_unavailable", "600", 1),
-        (Act(status=401), 502, "analyzer_error", None, 1),
-        (Act(stop="refusal"), 502, "analyzer_error", None, 1),
-        (Act(stop="max_tokens"), 502, "analyzer_error", None, 1),
-        (Act(stop="context"), 502, "analyzer_error", None, 1),
-        (Act(text='{"wrong": 1}'), 502, "analyzer_error", None, 2),  # the repair is the second
-        (Act(text="no JSON"), 502, "analyzer_error", None, 2),
-    ],
-)
-def test_what_a_caller_is_told(
-    act: Act, status: int, code: str, retry_after: str | None, calls: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving(act) as server:
-
-        async def ask() -> Answer:
-            async with service(environment(server), monkeypatch) as port:
-                return await post(port)
-
-        answer = run("asyncio", ask)
-    told = answer[2]["detail"]
-    assert (answer[0], told["error"], answer[1].get("retry-after")) == (status, code, retry_after), told
-    assert len(server.asked) == calls
-    assert KEY not in str(answer)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("name", NAMES)
-def test_the_deadline_is_kept_and_the_upstream_call_closed(
-    name: str, runtime: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving(Act(hang=True)) as server:
-
-        async def ask() -> tuple[Answer, float]:
-            env = environment(server, name, VSTACK_API_REQUEST_TIMEOUT="0.5")
-            async with service(env, monkeypatch) as port:
-                await page(port)
-                began = time.monotonic()
-                answer = await post(port)
-                took = time.monotonic() - began
-                assert await seen(server, lambda: not server.open, 1.0)
-                return answer, took
-
-        (status, _, body), took = run(runtime, ask)
-    assert (status, body["detail"]["error"]) == (504, "timeout")
-    assert 0.5 <= took < 0.6
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
