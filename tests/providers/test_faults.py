@@ -189,8 +189,8 @@ def test_tls_that_fails(fault: Fault, name: str, runtime: str, stranger: ssl.SSL
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_service_that_hangs(name: str, runtime: str) -> None:
-    """All at once, since each of them takes as long as its deadline."""
+def test_the_deadline_is_kept_and_the_upstream_call_closed(name: str, runtime: str) -> None:
+    """All that hangs at once, since each takes as long as its deadline."""
     found: dict[str, Told] = {}
 
     async def one(fault: Fault, server: FakeServer, url: str) -> None:
