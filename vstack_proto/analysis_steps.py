@@ -40,10 +40,11 @@ from vstack_proto.limits import MAX_BODY_BYTES, check_body, check_trace, too_lar
 from vstack_proto.patterns.common import MODES
 from vstack_proto.state import ALIAS, CACHE, FLIGHT, FOLLOW, MODEL
 from vstack_proto.trace import CanonicalTrace
-from vstack_proto.validation import Envelope, decode_envelope, decode_trace, unknown_fields
+from vstack_proto.validation import Envelope, decode_envelope, decode_trace, looks_canonical, unknown_fields
 from vstack_proto.values import Alias, CacheEntry, Failure, Landing, ModelRequest
 
 _FORMATS = ("native", "canonical")
+_CANONICAL = 'the trace has goal and steps, as a canonical one: if it is, send "format": "canonical" with it'
 _NO_PROVIDER = (
     "no model provider is configured: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST, or run on the signals "
     'alone with VSTACK_LLM=offline or "model": "offline" in the request'
@@ -225,9 +226,16 @@ class AnalysisSteps(AnswerSteps):
             told = f"format is {envelope.format!r}; it is one of {', '.join(_FORMATS)}"
             raise RemoteProtocolError(400, "invalid_request", told)
         kind = CanonicalTrace if envelope.format == "canonical" else pattern.trace
-        trace: msgspec.Struct = decode_trace(envelope.trace_raw, kind, limits)
+        raw = envelope.trace_raw
+        try:
+            trace: msgspec.Struct = decode_trace(raw, kind, limits)
+        except RemoteProtocolError as refusal:
+            if refusal.code != "validation_error" or kind is CanonicalTrace or not looks_canonical(raw, kind):
+                raise
+            told = f"{refusal.message}; {_CANONICAL}"
+            raise RemoteProtocolError(400, refusal.code, told, **refusal.extra) from None
         check_trace(trace, limits)
-        state.warnings = (*state.warnings, *unknown_fields(envelope.trace_raw, kind))
+        state.warnings = (*state.warnings, *envelope.warnings, *unknown_fields(raw, kind, flat=envelope.flat))
         if not isinstance(trace, CanonicalTrace):
             return trace
         try:

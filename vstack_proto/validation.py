@@ -15,12 +15,15 @@ from msgspec import inspect
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.faults import MAX_PART_CHARS, Faults, Path, look, shorten
 from vstack_proto.limits import Limits, check_trace
+from vstack_proto.trace import CanonicalTrace, TraceStep
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_WARNINGS = 20
 # Names that are compared with those of the contract, which may cost a millisecond each.
 MAX_NAMES_COMPARED = 50
+# A client misspells a field of its steps in all of them, or nearly.
+MAX_STEPS_COMPARED = 20
 # Names of models have some 50 characters; a longer one would go into log lines and cache keys.
 MAX_WORD_CHARS = 200
 # What int() reads at most (CVE-2020-10735), and msgspec as well.
@@ -47,7 +50,8 @@ class Envelope(msgspec.Struct, frozen=True):
     Attributes:
         trace_raw: The trace as JSON.
         mode, model, format, baseline: As sent, or None.
-        flat: Whether the whole body is the trace, with these three alongside its fields.
+        flat: Whether the whole body is the trace, with these alongside its fields.
+        warnings: What stands beside the trace in vain, as lines for the caller.
     """
 
     trace_raw: bytes
@@ -56,18 +60,11 @@ class Envelope(msgspec.Struct, frozen=True):
     format: str | None = None
     flat: bool = False
     baseline: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
-class _Outer(msgspec.Struct):
-    trace: msgspec.Raw = msgspec.Raw()
-    mode: msgspec.Raw = msgspec.Raw()
-    model: msgspec.Raw = msgspec.Raw()
-    format: msgspec.Raw = msgspec.Raw()
-    baseline: msgspec.Raw = msgspec.Raw()
-
-
-_OUTER = msgspec.json.Decoder(_Outer)
 _TOP_LEVEL = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -80,18 +77,20 @@ def decode_envelope(body: bytes) -> Envelope:
     """
     _check_utf8(body)
     try:
-        outer = _OUTER.decode(body)
+        outer = _TOP_LEVEL.decode(body)
     except msgspec.ValidationError:
         raise RemoteProtocolError(400, "invalid_request", "the body must be a JSON object") from None
     except (msgspec.DecodeError, RecursionError) as fault:
         raise _invalid_json(body, fault) from None
     faults = Faults()
-    mode, model, format_, baseline = (_word(name, bytes(getattr(outer, name)), faults) for name in _WORDS)
+    mode, model, format_, baseline = (_word(name, bytes(outer.get(name, b"")), faults) for name in _WORDS)
     if faults.count:
         raise _validation_error(faults)
-    trace = bytes(outer.trace)
-    flat = not trace.startswith(b"{")
-    return Envelope(body if flat else trace, mode, model, format_, flat, baseline)
+    trace = bytes(outer.get("trace", b""))
+    if not trace.startswith(b"{"):
+        return Envelope(body, mode, model, format_, True, baseline)
+    warnings = _beside(outer) if outer.keys() - OUTER_FIELDS else ()
+    return Envelope(trace, mode, model, format_, False, baseline, warnings)
 
 
 def decode_trace(raw: bytes, kind: type[T], limits: Limits | None = None) -> T:
@@ -117,27 +116,93 @@ def decode_trace(raw: bytes, kind: type[T], limits: Limits | None = None) -> T:
     return trace
 
 
-def unknown_fields(raw: bytes, kind: type[msgspec.Struct]) -> tuple[str, ...]:
+def unknown_fields(raw: bytes, kind: type[msgspec.Struct], *, flat: bool = False) -> tuple[str, ...]:
     """What a trace says in vain, as lines for the caller: misspelt optional fields, and paths.
 
     Args:
         raw: A trace that ``decode_trace`` has read.
-        kind: As what it was read.
+        kind: As what it was read. Of a ``CanonicalTrace``, the first steps are looked into as well.
+        flat: Whether it is the whole body, so that it may misspell what stands beside a trace, too.
     """
     sent = _TOP_LEVEL.decode(raw)
     known = _names(kind)
-    lines = [
+    lines = _paths(sent)
+    unknown = [name for name in sent if name not in known and name not in OUTER_FIELDS]
+    if unknown:
+        lines += _misspelt(unknown, (known | OUTER_FIELDS if flat else known) - sent.keys())
+    if kind is CanonicalTrace and "steps" in sent:
+        lines += _in_steps(sent["steps"])
+    return tuple(lines[:MAX_WARNINGS])
+
+
+def looks_canonical(raw: bytes, kind: type[msgspec.Struct]) -> bool:
+    """Whether a trace that could not be read is likely the canonical one.
+
+    Args:
+        raw: What ``decode_trace`` refused as a ``validation_error``.
+        kind: As what it was to be read. One that has a goal and steps itself takes more to be doubted.
+    """
+    sent = _TOP_LEVEL.decode(raw)
+    names = {"goal", "steps"}
+    if not names <= sent.keys():
+        return False
+    if not names <= _names(kind):
+        return True
+    try:
+        _decoder(CanonicalTrace).decode(raw)
+    except (msgspec.ValidationError, RecursionError):
+        return False
+    return True
+
+
+def _paths(sent: dict[str, msgspec.Raw]) -> list[str]:
+    return [
         f"field '{shorten(name, MAX_PART_CHARS)}' was ignored: a path in a request is never opened"
         for name, value in sent.items()
         if _BASELINE_PATH.search(name) and bytes(value) != b"null"
     ]
-    unknown = [name for name in sent if name not in known and name not in OUTER_FIELDS and len(name) <= MAX_PART_CHARS]
-    if unknown:
-        absent = sorted(known - sent.keys())
-        for name in unknown[:MAX_NAMES_COMPARED]:
-            close = difflib.get_close_matches(name, absent, 1, 0.8)
-            lines += [f"unknown field '{name}' was ignored; did you mean '{field}'?" for field in close]
+
+
+def _misspelt(unknown: list[str], absent: frozenset[str], where: str = "") -> list[str]:
+    """A line for each name that is near one that could have been sent."""
+    near = ((name, _nearest(name, absent)) for name in unknown[:MAX_NAMES_COMPARED])
+    return [f"unknown field '{name}'{where} was ignored; did you mean '{field}'?" for name, field in near if field]
+
+
+def _nearest(name: str, absent: frozenset[str]) -> str | None:
+    if len(name) > MAX_PART_CHARS:
+        return None
+    return next(iter(difflib.get_close_matches(name, sorted(absent), 1, 0.8)), None)
+
+
+def _beside(outer: dict[str, msgspec.Raw]) -> tuple[str, ...]:
+    """What stands beside a trace and means nothing there.
+
+    A trace may bring more than is known of it, a request may not: a word that changes nothing looks as if it had.
+    """
+    lines = _paths(outer)
+    absent = OUTER_FIELDS - outer.keys()
+    unknown = [name for name in outer if name not in OUTER_FIELDS and not _BASELINE_PATH.search(name)]
+    for name in unknown[: MAX_WARNINGS - len(lines)] if len(lines) < MAX_WARNINGS else ():
+        field = _nearest(name, absent)
+        hint = f"did you mean '{field}'?" if field else f"a request has {', '.join(('trace', *_WORDS))}"
+        lines.append(f"unknown field '{shorten(name, MAX_PART_CHARS)}' was ignored; {hint}")
     return tuple(lines[:MAX_WARNINGS])
+
+
+def _in_steps(steps: msgspec.Raw) -> list[str]:
+    """What the first steps say in vain: each name once, with the step that has it first."""
+    known = _names(TraceStep)
+    seen: set[str] = set()
+    lines: list[str] = []
+    for number, step in enumerate(_LIST.decode(steps)[:MAX_STEPS_COMPARED]):
+        sent = _TOP_LEVEL.decode(step)
+        if sent.keys() <= known or len(seen) >= MAX_NAMES_COMPARED:
+            continue
+        unknown = [name for name in sent if name not in known and name not in seen]
+        seen.update(unknown)
+        lines += _misspelt(unknown, known - sent.keys(), f" of /steps/{number}")
+    return lines
 
 
 @functools.cache

@@ -43,6 +43,17 @@ def test_the_second_identical_request_says_so(shared: Server) -> None:
     assert second.json["model"] == "offline"
 
 
+def test_an_answer_from_the_cache_says_what_was_ignored_as_the_first_did(shared: Server) -> None:
+    body = {"trace": native("Misspell it"), "model": "offline", "modle": "forensic", "baseline_path": "/etc/passwd"}
+    first, second, respelt = post(shared, body), post(shared, body), post(shared, dict(reversed(body.items())))
+    assert [one.headers["x-cache"] for one in (first, second, respelt)] == ["miss", "hit", "hit"]
+    assert sorted(first.json["warnings"]) == [
+        "field 'baseline_path' was ignored: a path in a request is never opened",
+        "unknown field 'modle' was ignored; did you mean 'mode'?",
+    ]
+    assert first.json["warnings"] == second.json["warnings"] == respelt.json["warnings"]
+
+
 def respelt(trace: dict[str, Any]) -> list[tuple[str, Any]]:
     """The same request in other words."""
     body = {"trace": trace, "model": "offline"}

@@ -62,6 +62,15 @@ def test_what_was_analysed_over_http_is_known_over_mcp(server: Server, model: Fa
     assert server.post("/mcp", call(ANALYSIS), {"Origin": "http://evil.example"}).status == 403
 
 
+def test_what_was_ignored_or_left_out_is_told_over_mcp_too(server: Server) -> None:
+    asked = {"trace": canonical_trace(), "format": "canonical", "model": "offline"}
+    misspelt = server.post("/mcp", call({**asked, "modle": "forensic"}), BOTH).json["result"]
+    assert misspelt["structuredContent"]["warnings"] == ["unknown field 'modle' was ignored; did you mean 'mode'?"]
+    unnamed = server.post("/mcp", call({"trace": canonical_trace(), "model": "offline"}), BOTH).json["result"]
+    assert unnamed["isError"] is True
+    assert 'send "format": "canonical"' in unnamed["content"][0]["text"]
+
+
 def test_a_stream_that_is_open_is_finished_before_the_service_ends(server: Server, model: FakeServer) -> None:
     model.script = [Act(text=None, delay=0.5)]
     answers: list[Any] = []

@@ -146,6 +146,29 @@ def test_what_was_ignored_is_told() -> None:
     ]
 
 
+def test_what_stands_beside_a_trace_or_in_its_steps_in_vain_is_told() -> None:
+    steps = [{**CANONICAL["steps"][0], "tol": "mail"}]
+    body = {"trace": {**CANONICAL, "steps": steps}, "format": "canonical", "modle": "forensic", "model": "offline"}
+    lines = [
+        "unknown field 'modle' was ignored; did you mean 'mode'?",
+        "unknown field 'tol' of /steps/0 was ignored; did you mean 'tool'?",
+    ]
+    asked = ask(CACHING, HEAD, body)
+    assert asked.json["warnings"] == lines
+    # What is kept with the bytes of the request says it again, without looking.
+    assert list(asked.first(StoreCache).meaning.warnings) == lines
+    assert ask(OPEN, HEAD, {**TRACE, "modle": "quick", "model": "offline"}).json["warnings"] == lines[:1]
+
+
+def test_a_canonical_trace_that_is_not_said_to_be_one_is_known() -> None:
+    error = ask(OPEN, HEAD, {"trace": CANONICAL}).error
+    assert error["error"] == "validation_error"
+    assert error["message"].endswith(' if it is, send "format": "canonical" with it')
+    assert error["error_count"] == len(error["errors"]) > 0
+    for told in ({"trace": {**CANONICAL, "steps": []}, "format": "canonical"}, {"trace": {"goal": 1}}):
+        assert '"format"' not in ask(OPEN, HEAD, told).error["message"]
+
+
 # Which model.
 
 

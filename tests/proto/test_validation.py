@@ -17,11 +17,13 @@ from vstack_proto.faults import MAX_FAULTS
 from vstack_proto.trace import CanonicalTrace, TraceStep
 from vstack_proto.validation import (
     MAX_NAMES_COMPARED,
+    MAX_STEPS_COMPARED,
     MAX_WARNINGS,
     MAX_WORD_CHARS,
     Envelope,
     decode_envelope,
     decode_trace,
+    looks_canonical,
     unknown_fields,
 )
 
@@ -258,6 +260,77 @@ def test_warnings_are_few_and_so_is_the_work_for_them() -> None:
     assert len(unknown_fields(json.dumps(paths).encode(), CanonicalTrace)) == MAX_WARNINGS
     noise = {f"unrelated-{number}": 1 for number in range(MAX_NAMES_COMPARED)}
     assert unknown_fields(json.dumps({**noise, "sucess": 1}).encode(), CanonicalTrace) == ()
+    steps = [{f"contend-{number}-{n}": 1 for n in range(10)} | {"tol": "t"} for number in range(5)]
+    assert unknown_fields(json.dumps({"steps": steps}).encode(), CanonicalTrace) == (
+        "unknown field 'tol' of /steps/0 was ignored; did you mean 'tool'?",
+    )
+    late = [{}] * MAX_STEPS_COMPARED + [{"tol": "t"}]
+    assert unknown_fields(json.dumps({"steps": late}).encode(), CanonicalTrace) == ()
+    several = [*[{f"n-{number}-{n}": 1 for n in range(MAX_NAMES_COMPARED)} for number in range(2)], {"tol": "t"}]
+    assert unknown_fields(json.dumps({"steps": several}).encode(), CanonicalTrace) == ()
+
+
+def test_a_trace_that_is_the_whole_body_may_misspell_what_stands_beside_one() -> None:
+    raw = b'{"goal":"g","modle":"forensic"}'
+    assert unknown_fields(raw, CanonicalTrace) == ()
+    assert unknown_fields(raw, CanonicalTrace, flat=True) == (
+        "unknown field 'modle' was ignored; did you mean 'mode'?",
+    )
+
+
+ALL = "a request has trace, mode, model, format, baseline"
+
+
+@pytest.mark.parametrize(
+    ("beside", "lines"),
+    [
+        ({}, ()),
+        ({"mode": "quick", "model": "m", "format": None, "baseline": "b"}, ()),
+        ({"modle": "forensic"}, ("unknown field 'modle' was ignored; did you mean 'mode'?",)),
+        ({"mod": 1}, ("unknown field 'mod' was ignored; did you mean 'mode'?",)),
+        ({"fromat": "canonical"}, ("unknown field 'fromat' was ignored; did you mean 'format'?",)),
+        ({"baselin": "b"}, ("unknown field 'baselin' was ignored; did you mean 'baseline'?",)),
+        ({"depth": "forensic"}, (f"unknown field 'depth' was ignored; {ALL}",)),
+        ({"x" * 101: 1}, (f"unknown field '{'x' * 97}...' was ignored; {ALL}",)),
+        ({"baseline_path": None}, ()),
+        (
+            {"baseline_path": "/etc/passwd"},
+            ("field 'baseline_path' was ignored: a path in a request is never opened",),
+        ),
+    ],
+)
+def test_what_stands_beside_a_trace_in_vain(beside: dict[str, Any], lines: tuple[str, ...]) -> None:
+    assert decode_envelope(json.dumps({"trace": {}, **beside}).encode()).warnings == lines
+
+
+@pytest.mark.parametrize("name", ["noise-{}", "baseline_{}_path"])
+def test_what_stands_beside_a_trace_is_told_of_in_few_lines(name: str) -> None:
+    beside = {name.format(number): 1 for number in range(MAX_WARNINGS + 1)}
+    assert len(decode_envelope(json.dumps({"trace": {}, **beside, "zzz": 1}).encode()).warnings) == MAX_WARNINGS
+
+
+class Goal(msgspec.Struct):
+    goal: str
+    steps: int
+
+
+class Other(msgspec.Struct):
+    text: str
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "whether"),
+    [
+        (TRACE, Other, True),
+        (TRACE, Goal, True),
+        (b'{"goal":1,"steps":[]}', Other, True),
+        (b'{"goal":1,"steps":[]}', Goal, False),
+        (b'{"goal":"g"}', Other, False),
+        (b'{"text":1}', Other, False),
+    ],
+)
+def test_a_canonical_trace_is_known_by_its_goal_and_steps(raw: bytes, kind: type[Any], whether: bool) -> None:
+    assert looks_canonical(raw, kind) is whether
 
 
 @given(st.binary(max_size=60) | st.text('{}[]":,\\u0d8019eE+-. nulltruefalsegoalsteps', max_size=60).map(str.encode))

@@ -50,6 +50,18 @@ def test_a_trace_is_diagnosed_without_an_event_loop() -> None:
     assert told["detection"]["generator_model"] == "offline"
 
 
+def test_what_was_ignored_or_left_out_is_told() -> None:
+    steps = [{"agent": "a", "type": "tool_call", "content": "look it up", "tol": "archive"}] * 2
+    misspelt = {"goal": "g", "steps": steps, "outcome": "o", "success": False, "framwork": "x"}
+    told = analyze(misspelt, pattern="aar", format="canonical", settings=OFFLINE)
+    assert told["warnings"] == [
+        "unknown field 'framwork' was ignored; did you mean 'framework'?",
+        "unknown field 'tol' of /steps/0 was ignored; did you mean 'tool'?",
+    ]
+    with pytest.raises(AnalysisError, match='send "format": "canonical"'):
+        analyze(PLAIN, pattern="aar", settings=OFFLINE)
+
+
 FORMS = [PLAIN, TRACE, json.dumps(PLAIN).encode(), json.dumps(PLAIN)]
 
 
