@@ -264,7 +264,7 @@ def test_warnings_are_few_and_so_is_the_work_for_them() -> None:
     assert unknown_fields(json.dumps({"steps": steps}).encode(), CanonicalTrace) == (
         "unknown field 'tol' of /steps/0 was ignored; did you mean 'tool'?",
     )
-    late = [{}] * MAX_STEPS_COMPARED + [{"tol": "t"}]
+    late: list[dict[str, str]] = [{}] * MAX_STEPS_COMPARED + [{"tol": "t"}]
     assert unknown_fields(json.dumps({"steps": late}).encode(), CanonicalTrace) == ()
     several = [*[{f"n-{number}-{n}": 1 for n in range(MAX_NAMES_COMPARED)} for number in range(2)], {"tol": "t"}]
     assert unknown_fields(json.dumps({"steps": several}).encode(), CanonicalTrace) == ()
