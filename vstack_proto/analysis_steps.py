@@ -287,7 +287,12 @@ class AnalysisSteps(AnswerSteps):
 
     def _model_heard(self, event: ModelAnswered | ModelFailed) -> Commands:
         analysis = self._analysis()
-        told = self._told_call(event) if self.policy.telemetry else ()
+        told: Commands = ()
+        if self.policy.telemetry:
+            if isinstance(event, ModelFailed):
+                told = self._told_call(event.usage, event.kind, event.at)
+            else:
+                told = self._told_call(event.usage, "ok", event.at, event.model)
         step = analysis.handle(event)
         self.seen = analysis.seen
         return (*told, *self._advance(step, event.at))

@@ -11,17 +11,18 @@ from typing import Any
 
 import msgspec
 
+from vstack_proto.analysis.machine import abandon
 from vstack_proto.answers import NO_STORE, detection_body
 from vstack_proto.commands import AggregateOutcomes, Commands, ReadBaseline, RecordTelemetry
 from vstack_proto.contributed import REST
 from vstack_proto.drift import with_comparison
 from vstack_proto.errors import RemoteProtocolError
-from vstack_proto.events import ModelAnswered, ModelFailed, OutcomesAggregated, StoreFailed
+from vstack_proto.events import ModelTried, OutcomesAggregated, PeerLeft, StoreFailed
 from vstack_proto.framing import Headers
 from vstack_proto.intake_steps import IntakeSteps
 from vstack_proto.learning import MAX_HELPED, LearningQuery, OutcomeCount, ranked
 from vstack_proto.negotiation import JSON
-from vstack_proto.state import BASELINE, HELP
+from vstack_proto.state import BASELINE, HELP, MODEL
 from vstack_proto.telemetry import ANALYSIS, LLM_CALL, TelemetryEvent
 from vstack_proto.values import CacheEntry, Usage
 
@@ -57,25 +58,24 @@ class AnswerSteps(IntakeSteps):
         state.agent = getattr(trace, "agent_id", None) or ""
         state.crew = getattr(trace, "crew_id", None) or getattr(trace, "team_id", None) or ""
 
-    def _told_call(self, event: ModelAnswered | ModelFailed) -> Commands:
-        """What a model call cost; asked before the analysis goes on from it."""
+    def _told_call(self, usage: Usage, status: str, at: float, stand_in: str = "") -> Commands:
+        """What a model call cost, and how it ended; asked before the analysis goes on from it."""
         state = self.state
         analysis = state.analysis
         assert analysis is not None
         step = self.service.catalogue.get(state.pattern).passes[analysis.mode][analysis.turn]
-        failed = isinstance(event, ModelFailed)
         told = self._telemetry(
             LLM_CALL,
-            event.usage,
-            event.at,
+            usage,
+            at,
             since=analysis.asked_at,
-            model=state.model if isinstance(event, ModelFailed) else event.model or state.model,
+            model=stand_in or state.model,
             extra={
                 "pass": step.name,
                 "mode": state.mode,
                 "pattern": state.pattern,
-                "status": event.kind if isinstance(event, ModelFailed) else "ok",
-                **({"repair": True} if analysis.complaint and not failed else {}),
+                "status": status,
+                **({"repair": True} if analysis.complaint and status == "ok" else {}),
             },
         )
         return (RecordTelemetry(told),)
@@ -92,6 +92,31 @@ class AnswerSteps(IntakeSteps):
         model = analysis.stand_in or state.model
         told = self._telemetry(ANALYSIS, analysis.usage, at, since=state.started, model=model, extra=extra)
         return (RecordTelemetry(told),)
+
+    def _model_tried(self, event: ModelTried) -> Commands:
+        assert self.state.analysis is not None
+        self.state.analysis.spent = event.usage
+        return ()
+
+    def _left(self, event: PeerLeft) -> Commands:
+        return (*self._cut_short("cancelled", event.at), *super()._left(event))
+
+    def refuse(self, refusal: RemoteProtocolError, at: float) -> Commands:
+        """Answer with an error and end the exchange, and the analysis that it makes."""
+        return (*self._cut_short(refusal.code, at), *super().refuse(refusal, at))
+
+    def _cut_short(self, status: str, at: float) -> Commands:
+        """The exchange ends before the analysis that it leads: what its calls have used is told all the same."""
+        state = self.state
+        analysis = state.analysis
+        if state.phase is not MODEL or not state.flight or analysis is None:
+            return ()
+        told: Commands = ()
+        # Nothing is pending where it ends by a crash on the answer.
+        if state.waiting:
+            spent = abandon(analysis)
+            told = self._told_call(spent, "late" if status == "timeout" else "cancelled", at)
+        return (*told, *self._told_analysis(b"{}", status, at)) if self.policy.telemetry else ()
 
     def _telemetry(
         self, kind: str, usage: Usage, at: float, *, since: float, model: str, extra: dict[str, Any]

@@ -100,7 +100,9 @@ class LeaveFlight(Command, frozen=True, gc=False, tag=True):
 
 
 class CallModel(Asking, frozen=True, gc=False, tag=True):
-    """Ask a model. Answered by ``ModelAnswered`` or ``ModelFailed``, by the deadline at the latest."""
+    """Ask a model. Answered by ``ModelAnswered`` or ``ModelFailed``, by the deadline at the latest; before that,
+    ``ModelTried`` tells what tries that came to nothing have used.
+    """
 
     request: ModelRequest
     deadline: float

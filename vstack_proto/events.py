@@ -27,6 +27,10 @@ class Answered(Event, frozen=True, gc=False, kw_only=True):
     ticket: int
 
 
+class Underway(Answered, frozen=True, gc=False, kw_only=True):
+    """News of what a command has come to so far; its answer is still to come."""
+
+
 class HeadReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
     """A request's head has come, well-formed.
 
@@ -137,6 +141,12 @@ class FlightLanded(Answered, frozen=True, gc=False, tag=True, kw_only=True):
 
 class FlightHandedOver(Answered, frozen=True, gc=False, tag=True, kw_only=True):
     """The leader left before it was done; this exchange leads now."""
+
+
+class ModelTried(Underway, frozen=True, gc=False, tag=True, kw_only=True):
+    """A try of a model call came to nothing, and the call may go on; ``usage`` is what it has used until now."""
+
+    usage: Usage
 
 
 class ModelAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
@@ -277,6 +287,7 @@ AnyAnswered = (
     | FlightJoined
     | FlightLanded
     | FlightHandedOver
+    | ModelTried
     | ModelAnswered
     | ModelFailed
     | ReadinessAnswered

@@ -34,6 +34,7 @@ from vstack_proto.events import (
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    ModelTried,
     OutcomeReported,
     OutcomesAggregated,
     PeerLeft,
@@ -41,6 +42,7 @@ from vstack_proto.events import (
     ReadinessAnswered,
     ShutdownAsked,
     StoreFailed,
+    Underway,
 )
 from vstack_proto.service import Service
 from vstack_proto.state import Phase, State
@@ -141,6 +143,7 @@ _ANSWERS = (
     FlightJoined,
     FlightLanded,
     FlightHandedOver,
+    ModelTried,
     ModelAnswered,
     ModelFailed,
     ReadinessAnswered,
@@ -183,6 +186,7 @@ RULES: dict[Phase, Row] = {
         rule(DeadlinePassed, X._silent, P.MODEL, P.DONE),
         rule(ModelAnswered, X._model_heard, P.MODEL, *_ANSWERED),
         rule(ModelFailed, X._model_heard, P.DONE),
+        rule(ModelTried, X._model_tried, P.MODEL),
     ),
     P.READINESS: _row(P.READINESS, rule(ReadinessAnswered, X._readiness_answered, P.DONE)),
     P.METRICS: _row(P.METRICS, rule(MetricsRendered, X._metrics_rendered, P.DONE)),
@@ -234,7 +238,7 @@ def _answers(phase: Phase, kind: type[Event]) -> bool | None:
     if phase is Phase.DONE or not issubclass(kind, Answered):
         return None
     # A follower's ticket is answered twice: that it follows, and how it ended.
-    return phase is not Phase.FLIGHT
+    return phase is not Phase.FLIGHT and not issubclass(kind, Underway)
 
 
 # The table as ``handle`` reads it.

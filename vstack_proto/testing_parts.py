@@ -30,6 +30,7 @@ from vstack_proto.events import (
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    ModelTried,
     OutcomeReported,
     OutcomesAggregated,
     PeerLeft,
@@ -136,6 +137,7 @@ _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
         "retry_after": (None, 2.5),
         "usage": (Usage(), Usage(3, 1)),
     },
+    ModelTried: {"usage": (Usage(3, 1), Usage())},
     ReadinessAnswered: {
         "status": ("ready", "warming", "draining", "misconfigured"),
         "detail": ("so it is",),

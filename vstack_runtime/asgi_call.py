@@ -20,6 +20,7 @@ from vstack_proto.commands import (
     StartStream,
 )
 from vstack_proto.events import (
+    Answered,
     BodyEnded,
     BodyReceived,
     Crashed,
@@ -254,7 +255,12 @@ class Call:
 
     async def _perform(self, command: Asking, scope: anyio.CancelScope) -> None:
         bind(self._exchange.state)
+
+        def told(news: Answered) -> None:
+            if command.ticket in self._calls:
+                self.tell(cast("ExchangeEvent", news))
+
         with scope:
-            answer = await self._performer.perform(command)
+            answer = await self._performer.perform(command, told)
             if self._calls.pop(command.ticket, None) is not None and answer is not None:
                 self.tell(cast("ExchangeEvent", answer))

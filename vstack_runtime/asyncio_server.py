@@ -195,7 +195,7 @@ class AsyncioServer:
         return task
 
     async def _perform(self, command: Command, answered: Callable[[Answered], None] | None) -> None:
-        answer = await self.performer.perform(command)
+        answer = await self.performer.perform(command, answered)
         if answer is not None and answered is not None:
             answered(answer)
 

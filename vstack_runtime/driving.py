@@ -20,7 +20,7 @@ from vstack_proto.commands import (
     Send,
 )
 from vstack_proto.connection import Connection
-from vstack_proto.events import Answered, AnyEvent, Crashed, ExchangeEvent
+from vstack_proto.events import Answered, AnyEvent, Crashed, ExchangeEvent, Underway
 from vstack_proto.exchange import AnyExchange
 from vstack_proto.state import State
 from vstack_runtime.engine import Engine
@@ -56,7 +56,9 @@ class Line(Protocol):
         ...
 
     def start(self, command: Asking, answered: Callable[[Answered], None]) -> Callable[[], object]:
-        """Perform a command in a task of its own, and hand its answer over; returns what cancels the task."""
+        """Perform a command in a task of its own, and hand its answer over, and news of it before; returns what cancels
+        the task.
+        """
         ...
 
     def see_to(self, command: Command) -> None:
@@ -178,7 +180,9 @@ class Driving:
 
         def answered(answer: Answered) -> None:
             # Tickets begin anew with each exchange: what an earlier one asked for must not answer the present one.
-            if self.machine.exchange is asker and self._calls.pop(ticket, None) is not None:
+            if self.machine.exchange is asker and ticket in self._calls:
+                if not isinstance(answer, Underway):
+                    del self._calls[ticket]
                 self.feed(cast("ExchangeEvent", answer))
 
         # A task takes along the context that it is started in; the next exchange of this connection needs its own.

@@ -34,6 +34,7 @@ from vstack_proto.events import (
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    ModelTried,
     QuotaAnswered,
     ReadinessAnswered,
 )
@@ -45,6 +46,7 @@ from vstack_runtime.engine import Engine
 from vstack_runtime.flying import Flying, Party
 from vstack_runtime.keeping import KEPT, Keeper
 from vstack_runtime.logs import log_requests
+from vstack_runtime.spending import counting
 
 # Aliases of a cache that lives elsewhere are remembered here; a few megabytes at most.
 _MAX_ALIASES = 16_384
@@ -127,13 +129,17 @@ class Performer:
         """
         return self._arms[type(command)](command, party, at)
 
-    async def perform(self, command: Command) -> Answered | None:
+    async def perform(self, command: Command, told: Callable[[Answered], object] | None = None) -> Answered | None:
         """Carry out a command that takes waiting, and return its answer.
 
         Cancelling it closes what it holds. It raises nothing else: whatever goes wrong is an answer too.
+
+        Args:
+            command: What to do.
+            told: Told what there is to tell before the answer.
         """
         if isinstance(command, CallModel):
-            return await self._call_model(command)
+            return await self._call_model(command, told)
         if isinstance(command, TakeQuota):
             return await self._take_quota_elsewhere(command)
         if isinstance(command, LookUpCache):
@@ -269,7 +275,7 @@ class Performer:
 
     # Models.
 
-    async def _call_model(self, command: CallModel) -> Answered:
+    async def _call_model(self, command: CallModel, told: Callable[[Answered], object] | None) -> Answered:
         provider, request = self.engine.provider, command.request
         began = self.clock()
         observers = self.engine.observers
@@ -283,25 +289,30 @@ class Performer:
             observers.end_call(call, outcome, now - began, self.engine.wall(), usage)
             return now
 
-        try:
-            reply = await provider.ask(request, max(0.0, command.deadline - began))
-        except ProviderError as error:
-            return ModelFailed(
-                at=ended(error.kind, error.usage),
-                ticket=command.ticket,
-                kind=error.kind,
-                message=error.message,
-                retry_after=error.retry_after,
-                usage=error.usage,
-            )
-        except Exception:
-            observers.crashed("provider failed", provider=provider.name)
-            now = ended("rejected", Usage())
-            return ModelFailed(at=now, ticket=command.ticket, kind="rejected", message="the provider's client failed")
-        except BaseException:
-            # Cancelled, for its caller left or had its answer at the deadline. What it has used, no provider tells.
-            ended("late" if self.clock() >= command.deadline else "cancelled", Usage())
-            raise
+        def tried(usage: Usage) -> None:
+            if told is not None:
+                told(ModelTried(at=self.clock(), ticket=command.ticket, usage=usage))
+
+        with counting(tried) as spending:
+            try:
+                reply = await provider.ask(request, max(0.0, command.deadline - began))
+            except ProviderError as error:
+                return ModelFailed(
+                    at=ended(error.kind, error.usage),
+                    ticket=command.ticket,
+                    kind=error.kind,
+                    message=error.message,
+                    retry_after=error.retry_after,
+                    usage=error.usage,
+                )
+            except Exception:
+                observers.crashed("provider failed", provider=provider.name)
+                at, message = ended("rejected", spending.usage), "the provider's client failed"
+                return ModelFailed(at=at, ticket=command.ticket, kind="rejected", message=message, usage=spending.usage)
+            except BaseException:
+                # Cancelled: its caller left, or had its answer at the deadline. What the last try used, nobody tells.
+                ended("late" if self.clock() >= command.deadline else "cancelled", spending.usage)
+                raise
         now = ended("ok", reply.usage)
         return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))
 

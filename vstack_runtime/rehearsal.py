@@ -25,7 +25,7 @@ from vstack_proto.commands import (
     StartStream,
 )
 from vstack_proto.errors import LocalProtocolError
-from vstack_proto.events import BodyEnded, BodyReceived, Crashed, DeadlinePassed, ExchangeEvent
+from vstack_proto.events import Answered, BodyEnded, BodyReceived, Crashed, DeadlinePassed, ExchangeEvent
 from vstack_proto.exchange import AnyExchange
 from vstack_proto.framing import Headers
 from vstack_proto.intake import checked_head
@@ -111,9 +111,12 @@ class Rehearsal:
 
     async def _within_deadline(self, command: AnyCommand) -> ExchangeEvent | None:
         with anyio.move_on_after(max(0.0, self._deadline - self._clock())) as scope:
-            return cast("ExchangeEvent | None", await self._performer.perform(command))
+            return cast("ExchangeEvent | None", await self._performer.perform(command, self._hear))
         assert scope.cancelled_caught
         return DeadlinePassed(at=self._clock()) if isinstance(command, Asking) else None
+
+    def _hear(self, news: Answered) -> None:
+        self._todo.append(cast("ExchangeEvent", news))
 
 
 async def record(

@@ -178,7 +178,7 @@ class TrioLine:
 
     async def _perform(self, command: Asking, answered: Callable[[Answered], None], scope: trio.CancelScope) -> None:
         with scope:
-            answer = await self._performer.perform(command)
+            answer = await self._performer.perform(command, answered)
             if answer is not None:
                 answered(answer)
 

@@ -15,6 +15,7 @@ from vstack_proto.commands import (
     LandFlight,
     LookUpCache,
     ReadBaseline,
+    Record,
     RecordTelemetry,
     SendPart,
     StartStream,
@@ -25,10 +26,15 @@ from vstack_proto.events import (
     BodyEnded,
     BodyReceived,
     CacheAnswered,
+    Crashed,
+    DeadlinePassed,
     FlightJoined,
     ModelAnswered,
     ModelFailed,
+    ModelTried,
     OutcomesAggregated,
+    PeerLeft,
+    ShutdownAsked,
     StoreFailed,
 )
 from vstack_proto.exchange import Exchange
@@ -272,3 +278,87 @@ def test_what_was_not_analysed_is_not_taken_down() -> None:
     assert taken(ask(TELLS, head_received("GET", "/v1/patterns", MINE))) == []
     refused = FlightJoined(at=START, ticket=0, role="refused")
     assert taken(analyze(TELLS, OFFLINE, MINE, JoinFlight=refused)) == []
+
+
+TELLS_ALONE = make_service(PATTERN, telemetry=True, provider="scripted", default_model="m-1")
+TRIED = Usage(7000, 3000, cost_usd=0.5)
+
+
+def asked_twice(service: Service) -> Exchange:
+    """An exchange whose first pass is answered, and whose second has failed once already."""
+    encoded = msgspec.json.encode({"trace": TRACE, "mode": "standard"})
+    exchange = Exchange(service)
+    for event in (
+        analyze_received("last_word", length=len(encoded)),
+        BodyReceived(at=START, data=encoded, last=True),
+        FlightJoined(at=START, ticket=1, role="leads"),
+        ModelAnswered(at=START + 1.0, ticket=2, text='{"left_open": false}', usage=Usage(100, 7, cost_usd=0.25)),
+        ModelTried(at=START + 2.0, ticket=3, usage=Usage(10, 1, cost_usd=0.125)),
+        ModelTried(at=START + 3.0, ticket=3, usage=TRIED),
+    ):
+        exchange.handle(event)
+    return exchange
+
+
+@pytest.mark.parametrize("telemetry", [True, False])
+@pytest.mark.parametrize(
+    ("end", "call", "analysis"),
+    [
+        (DeadlinePassed(at=START + 200.0), "late", "timeout"),
+        (PeerLeft(at=START + 4.0), "cancelled", "cancelled"),
+        (ShutdownAsked(at=START + 4.0, now=True), "cancelled", "draining"),
+        (Crashed(at=START + 4.0), "cancelled", "internal_error"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else type(one).__name__,
+)
+def test_an_analysis_that_is_cut_short_tells_what_it_has_used(
+    end: Any, call: str, analysis: str, telemetry: bool
+) -> None:
+    service = make_service(PATTERN, telemetry=telemetry, provider="scripted", default_model="m-1")
+    exchange = asked_twice(service)
+    assert exchange.handle(ShutdownAsked(at=START + 3.5)) == ()
+    commands = exchange.handle(end)
+    told = [command.event for command in commands if isinstance(command, RecordTelemetry)]
+    assert [(one.event_type, one.extra["status"], one.total_tokens, one.cost_usd) for one in told] == (
+        [(LLM_CALL, call, 10_000, 0.5), (ANALYSIS, analysis, 10_107, 0.75)] if telemetry else []
+    )
+    (record,) = (command for command in commands if isinstance(command, Record))
+    assert (record.calls, record.input_tokens, record.output_tokens, record.cost_usd) == (2, 7100, 3007, 0.75)
+
+
+def test_what_tries_used_counts_once_where_the_call_is_answered() -> None:
+    exchange = asked_twice(TELLS_ALONE)
+    usage = Usage(7100, 3050, cost_usd=0.625)
+    commands = exchange.handle(ModelAnswered(at=START + 4.0, ticket=3, text='{"verdict": "fine"}', usage=usage))
+    told = [command.event for command in commands if isinstance(command, RecordTelemetry)]
+    assert [one.total_tokens for one in told] == [10_150, 10_257]
+    (record,) = (command for command in commands if isinstance(command, Record))
+    assert (record.calls, record.cost_usd) == (2, 0.875)
+
+
+def test_a_crash_on_an_answer_counts_it_once() -> None:
+    def bug(*told: Any) -> Any:
+        raise ZeroDivisionError
+
+    broken = msgspec.structs.replace(PATTERN, conclude=bug)
+    exchange = asked_twice(make_service(broken, telemetry=True, provider="scripted", default_model="m-1"))
+    with pytest.raises(ZeroDivisionError):
+        exchange.handle(ModelAnswered(at=START + 4.0, ticket=3, text='{"verdict": "fine"}', usage=Usage(7100)))
+    commands = exchange.handle(Crashed(at=START + 4.0))
+    (told,) = (command.event for command in commands if isinstance(command, RecordTelemetry))
+    assert (told.event_type, told.extra["status"], told.total_tokens) == (ANALYSIS, "internal_error", 7207)
+    (record,) = (command for command in commands if isinstance(command, Record))
+    assert (record.calls, record.input_tokens) == (2, 7200)
+
+
+def test_who_follows_tells_nothing_of_an_analysis_that_another_makes() -> None:
+    encoded = msgspec.json.encode({"trace": TRACE, "mode": "standard"})
+    exchange = Exchange(TELLS_ALONE)
+    for event in (
+        analyze_received("last_word", length=len(encoded)),
+        BodyReceived(at=START, data=encoded, last=True),
+        FlightJoined(at=START, ticket=1, role="follows"),
+    ):
+        exchange.handle(event)
+    told = [type(command) for command in exchange.handle(PeerLeft(at=START + 1.0))]
+    assert RecordTelemetry not in told

@@ -34,6 +34,7 @@ from vstack_proto.events import (
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    ModelTried,
     OutcomeReported,
     OutcomesAggregated,
     PeerLeft,
@@ -60,7 +61,7 @@ from vstack_proto.testing import (
     material,
     sample_event,
 )
-from vstack_proto.values import Alias, Landing
+from vstack_proto.values import Alias, Landing, Usage
 
 P = Phase
 KEYED_ROUTES = [msgspec.structs.replace(route, public=False) for route in ROUTES]
@@ -102,6 +103,7 @@ LANDED = FlightLanded(at=START, ticket=0, landing=Landing(entry=ENTRY))
 HANDED = FlightHandedOver(at=START, ticket=0)
 REREAD = ModelAnswered(at=START, ticket=0, text='{"left_open": false}')
 VERDICT = ModelAnswered(at=START, ticket=0, text='{"verdict": "fine"}')
+TRIED = ModelTried(at=START, ticket=0, usage=Usage(3, 1))
 FAILED = ModelFailed(at=START, ticket=0, kind="refused", message="no")
 READY = ReadinessAnswered(at=START, ticket=0, status="ready", detail="it is", checks={})
 PAGE = MetricsRendered(at=START, ticket=0, content_type="text/plain", body=b"up 1\n")
@@ -189,6 +191,7 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.MODEL, ModelAnswered, P.MODEL): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD)),
     (P.MODEL, ModelAnswered, P.DONE): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD, VERDICT)),
     (P.MODEL, ModelFailed, P.DONE): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, FAILED)),
+    (P.MODEL, ModelTried, P.MODEL): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, TRIED)),
     (P.READINESS, ReadinessAnswered, P.DONE): (OPEN, (READYZ, READY)),
     (P.METRICS, MetricsRendered, P.DONE): (OPEN, (METRICS, PAGE)),
     (P.HEAD, HeadReceived, P.LEARNINGS): (KEEPING, (LEARNINGS,)),

@@ -30,6 +30,7 @@ class AnalysisState(msgspec.Struct, kw_only=True):
         asked_at: When the pending call was made (monotonic).
         complaint: Why the last answer did not fit; empty unless a repair is under way.
         answers: The accepted answers, encoded, by pass.
+        spent: What the pending call has used so far.
         stand_in: A model that answered in the place of ``model``, if one did.
     """
 
@@ -46,6 +47,7 @@ class AnalysisState(msgspec.Struct, kw_only=True):
     answers: dict[str, msgspec.Raw] = {}
     calls: int = 0
     usage: Usage = Usage()
+    spent: Usage = Usage()
     waited: float = 0.0
     stand_in: str = ""
 
@@ -106,7 +108,7 @@ class Analysis:
         state = self.state
         state.calls += 1
         state.waited += event.at - state.asked_at
-        state.usage = _sum(state.usage, event.usage)
+        state.usage, state.spent = _sum(state.usage, event.usage), Usage()
         if isinstance(event, ModelFailed):
             return _failure(event)
         state.stand_in = event.model or state.stand_in
@@ -193,6 +195,14 @@ def injected(case: Case[Any]) -> bool:
     """Whether the trace holds words that address a model instead of describing a run."""
     texts = [value for _, value in case.reading.facts]
     return addresses_a_model("\n".join([*texts, *(step.content for step in case.reading.steps)]))
+
+
+def abandon(state: AnalysisState) -> Usage:
+    """Give the pending call up; returns what it has used."""
+    spent, state.spent = state.spent, Usage()
+    state.calls += 1
+    state.usage = _sum(state.usage, spent)
+    return spent
 
 
 def unfenced(text: str) -> str:

@@ -13,6 +13,7 @@ from vstack_proto.resilience import Breaker, BreakerState, Gate, RetryBudget, Re
 from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import Provider, ProviderError
 from vstack_runtime.providers.common import THROTTLED, Reply, add
+from vstack_runtime.spending import spent
 
 # Models that have a breaker of their own; callers may name any, where no list forbids it.
 _MAX_BREAKERS = 256
@@ -84,6 +85,7 @@ class Lane:
                 reply = await self._try(request, deadline, first=not failures)
                 return Reply(reply.text, add(used, reply.usage))
             except ProviderError as error:
+                spent(error.usage)
                 used, failures = add(used, error.usage), failures + 1
                 error.usage = used
                 pause = self._pause(error, failures, deadline)

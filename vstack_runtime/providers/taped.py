@@ -19,6 +19,7 @@ from vstack_proto.values import ModelRequest, Usage
 from vstack_runtime.backends import Provider, ProviderError
 from vstack_runtime.logs import get_logger
 from vstack_runtime.providers.common import Reply
+from vstack_runtime.spending import spent
 
 _log = get_logger()
 
@@ -115,6 +116,7 @@ class TapeProvider:
             raise ProviderError("rejected", await anyio.to_thread.run_sync(self._unknown, shown))
         told = await self._inner.ask(request, within)
         usage: Usage = told.usage
+        spent(usage)  # whoever leaves while it is written down has paid for it
         reply = Reply(told.text, usage, getattr(told, "model", ""))
         await anyio.to_thread.run_sync(_write, path, Recorded(shown, reply))
         return reply
