@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from vstack_proto.patterns.common import BaselineComparison, Detection
+from vstack_proto.severity import severity_of
 
 DriftSeverity = Literal["none", "minor", "moderate", "severe"]
 DRIFTS: tuple[DriftSeverity, ...] = ("none", "minor", "moderate", "severe")
@@ -178,7 +179,7 @@ def _moment(found: Found) -> dt.datetime | None:
 
 
 def _flipped(now: Found, before: Found) -> bool:
-    pair = {str(now.get("severity")), str(before.get("severity"))}
+    pair = {severity_of(now), severity_of(before)}
     return not pair.isdisjoint(_CALM) and not pair.isdisjoint(_GRAVE)
 
 
@@ -194,8 +195,9 @@ def _severity(deltas: Iterable[float], changed: bool, flipped: bool) -> DriftSev
 def _notes(now: Found, before: Found, deltas: Mapping[str, float], changed: Iterable[tuple[str, str, Any]]) -> str:
     """What has changed, in words; and what makes the two hard to compare."""
     told = [f"{label} was {was} and is {word}" for label, was, word in changed]
-    if now.get("severity") != before.get("severity") and "severity" in before:
-        told.append(f"severity was {before['severity']} and is {now.get('severity')}")
+    was, severity = severity_of(before), severity_of(now)
+    if was is not None and severity != was:
+        told.append(f"severity was {was} and is {severity}")
     if deltas:
         label = max(deltas, key=lambda one: abs(deltas[one]))
         if deltas[label]:

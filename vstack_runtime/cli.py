@@ -29,7 +29,6 @@ KEY_BYTES = 32
 # More would scroll the first ones, which matter most, off the screen.
 MAX_SHOWN = 10
 
-_SEVERITIES = ("none", "trace", "low", "moderate", "medium", "high", "critical")
 FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
 
 _program = Program(
@@ -153,6 +152,7 @@ def analyze(
     """Diagnose one trace by one pattern, without a server."""
     from rich.text import Text
 
+    from vstack_proto.severity import SEVERITIES, severity_of
     from vstack_runtime.library import AnalysisError
     from vstack_runtime.library import analyze as run
     from vstack_runtime.logs import configure
@@ -162,6 +162,8 @@ def analyze(
     if canonical is not None:
         asked["format"] = "canonical" if canonical else "native"
     asked |= {name: value for name, value in (("mode", mode), ("model", model)) if value is not None}
+    if fail_on is not None:
+        _can_fail_on(pattern)
     settings = Settings.from_env(os.environ)
     configure("error" if settings.log_level == "info" else settings.log_level, "console")
     try:
@@ -174,9 +176,18 @@ def analyze(
         print_json(answer)
     else:
         _print_answer(answer, _console())
-    severe = _SEVERITIES[_SEVERITIES.index(fail_on) :] if fail_on is not None else ()
-    if answer["detection"].get("severity") in severe:
+    severity = severity_of(answer["detection"]) or "none"
+    if fail_on is not None and SEVERITIES.index(severity) >= SEVERITIES.index(fail_on):
         raise typer.Exit(SEVERE)
+
+
+def _can_fail_on(pattern: str) -> None:
+    """Refuse a gate that would be open for ever; a pattern that is not there is told of later, with its neighbours."""
+    from vstack_proto.severity import tells_severity
+    from vstack_runtime.engine import installed_patterns
+
+    if any(one.name == pattern and not tells_severity(one.detection) for one in installed_patterns()):
+        _fail(f"the detections of {pattern} tell no severity; --fail-on cannot be used", WRONG_COMMAND_LINE)
 
 
 def _read_request(file: Path) -> dict[str, Any]:
@@ -205,10 +216,12 @@ def _print_answer(answer: Mapping[str, Any], console: Console) -> None:
     """A detection for people: how bad, what proves it, what to change."""
     from rich.table import Table
 
+    from vstack_proto.severity import severity_of
+
     found = answer["detection"]
     told = [
         ("pattern", answer["pattern"]),
-        ("severity", found.get("severity", "")),
+        ("severity", severity_of(found) or ""),
         ("profile", found.get("profile_pattern", "")),
         ("confidence", f"{found['confidence']:.2f}"),
         ("mode", f"{answer['mode']}, {answer['model']}"),

@@ -12,7 +12,8 @@ Paths are relative to the test's file. With ``--vstack-record``, what today's co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import glob
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 OPTION = "--vstack-record"
 MARK = "vstack_replay"
 FIXTURE = "vstack_tape"
+_MARKED = f'@pytest.mark.{MARK}("refund.tape.jsonl")'
+_UNDER_POLICY = f"this is under the policy that the test tries; {OPTION} writes what the tape's own leads to"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,8 +59,9 @@ class Replay:
         Args:
             path: Relative to the test's file.
             record: Makes the tape anew where ``--vstack-record`` is given; without it, today's commands are written
-                beside the events that are on the tape.
-            policy: Fields of ``Policy`` to try in the place of the tape's.
+                beside the events that are on the tape. It returns the ``Tape``, such as
+                ``vstack_runtime.rehearsal.record`` gives one.
+            policy: Fields of ``Policy`` to try in the place of the tape's. What differs under it is never recorded.
 
         Returns:
             The tape.
@@ -76,10 +80,13 @@ class Replay:
             report = run(tape, service_for(tape, policy))
         except TapeError as error:
             told = f"{file}: {error}"
+        except OSError as error:
+            told = f"{file}: {error.strerror}"
         else:
             if not report.differences:
                 return tape
-            told = _shown(file, tape, report)
+            advice = f"{OPTION} accepts what differs" if policy is None else _UNDER_POLICY
+            told = f"{_shown(file, tape, report)}{advice}"
         pytest.fail(told, pytrace=False)
 
     def _read(self, file: Path) -> Tape:
@@ -87,6 +94,8 @@ class Replay:
 
         if not file.exists():
             raise TapeError(f"there is no such tape; {OPTION} makes one where the test says how")
+        if file.is_dir():
+            raise TapeError(f"it is a folder; the mark {MARK} takes its tapes, such as {file.name}/*.tape.jsonl")
         return decode(file.read_bytes())
 
     def _record(self, file: Path, record: Callable[[], Tape] | None) -> None:
@@ -94,7 +103,7 @@ class Replay:
         from vstack_runtime.replaying import service_for
 
         if record is not None:
-            tape = record()
+            tape = _made(record)
         else:
             tape = self._read(file)
             service = service_for(tape)
@@ -107,6 +116,17 @@ class Replay:
             file.write_bytes(data)
 
 
+def _made(record: Callable[[], Any]) -> Tape:
+    from vstack_proto.replay import Tape, TapeError
+
+    tape = record()
+    if isinstance(tape, Tape):
+        return tape
+    if isinstance(tape, Coroutine):
+        tape.close()
+    raise TapeError(f"record= returned no Tape but a {type(tape).__name__}; a coroutine is run by anyio.run")
+
+
 def _shown(file: Path, tape: Any, report: Any) -> str:
     import io
 
@@ -116,7 +136,7 @@ def _shown(file: Path, tape: Any, report: Any) -> str:
 
     text = io.StringIO()
     show_report(file.name, tape, report, Console(file=text, width=120, highlight=False, markup=False, emoji=False))
-    return f"{text.getvalue()}{OPTION} accepts what differs"
+    return text.getvalue()
 
 
 @pytest.fixture
@@ -128,17 +148,26 @@ def vstack_replay(request: pytest.FixtureRequest) -> Replay:
 @pytest.fixture
 def vstack_tape(request: pytest.FixtureRequest, vstack_replay: Replay) -> Any:
     """The tape of a test with the mark ``vstack_replay``; it has been replayed."""
+    if not hasattr(request, "param"):
+        pytest.fail(f"{FIXTURE} is the tape of a mark, and there is none: {_MARKED}", pytrace=False)
     return vstack_replay(request.param)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each tape of the mark."""
     mark = metafunc.definition.get_closest_marker(MARK)
-    if mark is None or FIXTURE not in metafunc.fixturenames:
+    if mark is None:
         return
+    where = metafunc.definition.nodeid
+    if not mark.args or mark.kwargs:
+        pytest.fail(f"{where}: the mark {MARK} takes the paths of tapes, and nothing else: {_MARKED}", pytrace=False)
+    if FIXTURE not in metafunc.fixturenames:
+        # Without it nothing would be replayed, and the test would pass.
+        told = f"{where}: the mark {MARK} is for tests with the fixture {FIXTURE}: def {metafunc.function.__name__}"
+        pytest.fail(f"{told}({FIXTURE})", pytrace=False)
     folder = metafunc.definition.path.parent
-    paths = []
-    for text in mark.args:
-        found = sorted(path.relative_to(folder).as_posix() for path in folder.glob(text))
+    paths: list[str] = []
+    for text in map(str, mark.args):
+        found = sorted(Path(path).as_posix() for path in glob.glob(text, root_dir=folder, recursive=True))
         paths += found or [text]
     metafunc.parametrize(FIXTURE, paths, indirect=True)

@@ -221,8 +221,12 @@ def test_a_policy_can_be_tried_on_a_tape() -> None:
     assert policy_of(header_of(make_service(PATTERN, cache=True)), {"cache": False}).cache is False
     with pytest.raises(TapeError, match="policy"):
         policy_of(header, {"cache": "perhaps"})
-    with pytest.raises(TapeError, match="policy"):
+    with pytest.raises(TapeError, match=r"policy cannot be used: there is no no_such_field$"):
         policy_of(header, {"no_such_field": 1})
+    with pytest.raises(TapeError, match=r"there is no limits.request_timeoutt; did you mean limits.request_timeout\?"):
+        policy_of(header, {"limits": {"request_timeoutt": 60}})
+    with pytest.raises(TapeError, match="policy"):
+        policy_of(header, {"cache": {"request_timeout": 60}})
     with pytest.raises(TapeError, match="policy"):
         policy_of(header, {"trusted_proxies": ["nowhere"]})
     with pytest.raises(TapeError, match="not installed: last_word"):

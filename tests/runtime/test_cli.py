@@ -12,14 +12,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 
+from benchmarks.workload import canonical_trace, span_trace
+from tests.proto.last_word import PATTERN as WITHOUT_SEVERITY
 from vstack_proto.auth import MIN_KEY_CHARS
-from vstack_proto.patterns.common import Severity
+from vstack_proto.severity import SEVERITIES
 from vstack_runtime import cli
 from vstack_runtime.cli_parts import console
+from vstack_runtime.engine import installed_patterns
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -260,12 +263,38 @@ def test_a_trace_is_taken_as_it_comes(run: Run, stdin: object, words: tuple[str,
 
 @pytest.mark.usefixtures("offline")
 def test_the_severity_decides_the_exit_code(run: Run, trace: str) -> None:
-    scale = Severity.__args__  # type: ignore[attr-defined]
-    assert scale == cli._SEVERITIES
+    scale = SEVERITIES
+    assert scale[1:] == get_args(cli.FailOn)
     found = json.loads(run("analyze", "aar", trace, "--json").out)["detection"]["severity"]
     assert found not in ("none", "trace", "critical"), "the trace above shows neither end of the scale"
     codes = {name: run("analyze", "aar", trace, "--fail-on", name).code for name in scale[1:]}
     assert codes == {name: 3 if scale.index(name) <= scale.index(found) else 0 for name in scale[1:]}
+
+
+# Of a detection that grades its parts alone, the worst counts.
+PARTS = {"lewin": "loci", "goleman_ei": "domains"}
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("pattern", installed_patterns(), ids=lambda pattern: pattern.name)
+def test_the_gate_closes_for_every_pattern(run: Run, pattern: Any) -> None:
+    # The one that looks at crews wants a crew.
+    trace = span_trace(16, 40) if pattern.name == "span_of_control" else canonical_trace(12, 40)
+    found = json.loads(run("analyze", pattern.name, "-", "--json", stdin=trace).out)["detection"]
+    parts = found[PARTS[pattern.name]] if pattern.name in PARTS else [found]
+    worst = max((part["severity"] for part in parts), key=SEVERITIES.index)
+    closed = run("analyze", pattern.name, "-", "--fail-on", "trace", stdin=trace)
+    assert closed.code == (0 if worst == "none" else 3)
+    assert re.search(rf"^ severity +{worst} *$", closed.out, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_gate_that_could_never_close_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vstack_runtime.engine.installed_patterns", lambda: (WITHOUT_SEVERITY,))
+    code, out, err = run("analyze", WITHOUT_SEVERITY.name, "-", "--fail-on", "high", stdin=CANONICAL)
+    assert (code, out) == (2, "")
+    assert is_one_line(err)
+    assert "tell no severity" in err
 
 
 @pytest.mark.usefixtures("offline")

@@ -68,8 +68,16 @@ def test_a_tape_is_recorded_on_purpose_and_replayed_ever_after(suite: pytest.Pyt
     write(suite, '{"limits": {"request_timeout": 60}}')
     parted = run(suite)
     parted.assert_outcomes(passed=2, failed=1)
-    parted.stdout.fnmatch_lines(["*aar.tape.gz: not as recorded", "*ArmDeadline.when*", "*--vstack-record accepts*"])
+    parted.stdout.fnmatch_lines(["*aar.tape.gz: not as recorded", "*ArmDeadline.when*", "*under the policy that the *"])
     assert path.read_bytes() == data
+    # What is only tried cannot be accepted, and nobody is told that it could.
+    tried = run(suite, "--vstack-record", "-k", "tried")
+    tried.assert_outcomes(failed=1, deselected=2)
+    tried.stdout.fnmatch_lines(["*under the policy that the test tries*"])
+    tried.stdout.no_fnmatch_line("*accepts*")
+    assert path.read_bytes() == data
+    write(suite, '{"limits": {"request_timeoutt": 60}}')
+    run(suite).stdout.fnmatch_lines(["*aar.tape.gz: its policy cannot be used: there is no limits.request_timeoutt*"])
 
 
 def test_what_differs_is_accepted_on_purpose(suite: pytest.Pytester) -> None:
@@ -77,10 +85,45 @@ def test_what_differs_is_accepted_on_purpose(suite: pytest.Pytester) -> None:
     (path,) = (suite.path / "tapes").iterdir()
     data = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(data.replace(b'"x-frame-options","DENY"', b'"x-frame-options","SAME"'), mtime=0))
-    run(suite, "-k", "marked").assert_outcomes(errors=1, deselected=2)
+    parted = run(suite, "-k", "marked")
+    parted.assert_outcomes(errors=1, deselected=2)
+    parted.stdout.fnmatch_lines(["*--vstack-record accepts what differs"])
     run(suite, "-k", "marked", "--vstack-record").assert_outcomes(passed=1, deselected=2)
     run(suite, "-k", "marked", "--vstack-record").assert_outcomes(passed=1, deselected=2)
     run(suite, "-k", "marked").assert_outcomes(passed=1, deselected=2)
+
+
+REPLAYS = "def test_x(vstack_replay): vstack_replay"
+MARKED = "@pytest.mark.vstack_replay"
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome", "told"),
+    [
+        (f"{MARKED}('a.tape.jsonl')\ndef test_x(): pass", "errors", "def test_x(vstack_tape)"),
+        (f"{MARKED}('a.tape.jsonl')\ndef test_x(vstack_replay): pass", "errors", "def test_x(vstack_tape)"),
+        (f"{MARKED}()\ndef test_x(vstack_tape): pass", "errors", "takes the paths of tapes"),
+        (f"{MARKED}\ndef test_x(vstack_tape): pass", "errors", "takes the paths of tapes"),
+        (f"{MARKED}(path='a.tape.gz')\ndef test_x(vstack_tape): pass", "errors", "takes the paths of tapes"),
+        (f"{MARKED}('a', policy=1)\ndef test_x(vstack_tape): pass", "errors", "takes the paths of tapes"),
+        (f"{MARKED}('/nowhere/*.gz')\ndef test_x(vstack_tape): pass", "errors", "there is no such tape"),
+        (f"{MARKED}('.')\ndef test_x(vstack_tape): pass", "errors", "it is a folder"),
+        ("def test_x(vstack_tape): pass", "errors", "is the tape of a mark, and there is none: @pytest.mark.vstack_r"),
+        (f"{REPLAYS}('.')", "failed", "it is a folder"),
+        (f"{REPLAYS}('a/b.tape.gz', record=lambda: None)", "failed", "record= returned no Tape but a NoneType"),
+        (f"async def made(): pass\n{REPLAYS}('a', record=made)", "failed", "no Tape but a coroutine"),
+    ],
+)
+def test_a_test_that_replays_nothing_does_not_pass(
+    pytester: pytest.Pytester, test: str, outcome: str, told: str
+) -> None:
+    pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error\n")
+    pytester.makepyfile(test_tapes=f"import pytest\n{test}\n")
+    result = run(pytester, "--vstack-record")
+    result.assert_outcomes(**{outcome: 1})
+    assert told in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+    assert [path.name for path in pytester.path.iterdir() if path.suffix not in ("", ".py", ".ini")] == []
 
 
 def test_pytest_starts_without_loading_vstack() -> None:

@@ -151,14 +151,17 @@ def test_what_is_no_tape_fails_with_the_reason(tmp_path: Path, tape: Path) -> No
         assert CliRunner().invoke(app, arguments).exit_code == code, arguments
 
 
+@pytest.mark.parametrize("policy", ['{"cache": 7}', '{"cash": true}', '{"limits": {"request_timeoutt": 60}}'])
 def test_errors_of_tapes_and_settings_end_the_program_with_a_line(
-    tape: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    policy: str, tape: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["vstack-replay", "run", str(tape), "--policy", '{"cache": 7}'])
+    monkeypatch.setattr(sys, "argv", ["vstack-replay", "run", str(tape), "--policy", policy])
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 1
-    assert capsys.readouterr().err.startswith("vstack-replay: its policy cannot be used")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("vstack-replay: its policy cannot be used")
 
 
 def test_the_program_is_installed(tape: Path) -> None:

@@ -6,6 +6,7 @@ decides is not, so that a limit that changes in the code shows when the tape is 
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import hashlib
 import io
@@ -269,7 +270,7 @@ def policy_of(header: Header, changes: Mapping[str, Any] | None = None) -> Polic
         changes: Fields of ``Policy`` to put in their place, as JSON has them; those of ``limits`` one by one.
 
     Raises:
-        TapeError: A field is not what it must be.
+        TapeError: A field is not what it must be, or there is none of that name.
     """
     told = {**header.policy, **(changes or {})}
     for name in (changes or {}).keys() & header.policy.keys():
@@ -277,14 +278,26 @@ def policy_of(header: Header, changes: Mapping[str, Any] | None = None) -> Polic
             told[name] = {**header.policy[name], **told[name]}
     kinds = {field.name: field.type for field in msgspec.structs.fields(Policy)}
     try:
+        _only_known(told, _DEFAULTS)
         known: dict[str, Any] = {
             name: msgspec.convert(value, _PLAINER.get(name, kinds[name])) for name, value in told.items()
         }
         if "trusted_proxies" in known:
             known["trusted_proxies"] = tuple(ipaddress.ip_network(text) for text in known["trusted_proxies"])
         return Policy(**{"version": header.version, **known})
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise TapeError(f"its policy cannot be used: {error}") from None
+
+
+def _only_known(told: Mapping[str, Any], known: Mapping[str, Any], where: str = "") -> None:
+    """Refuse a name that no decision has, at any depth: what would be passed over would be taken for tried."""
+    for name, value in told.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {where}{near[0]}?" if near else ""
+            raise ValueError(f"there is no {where}{name}{hint}")
+        if isinstance(value, dict) and isinstance(known[name], dict):
+            _only_known(value, known[name], f"{where}{name}.")
 
 
 def service_of(
