@@ -109,7 +109,7 @@ def load(about: About, patterns: Patterns | None = None) -> Loaded:
     offers: list[Offer] = []
 
     def contributed(catalogue: Catalogue, policy: Policy) -> Iterable[Route]:
-        offers.append(Offer(catalogue, about, learnings=policy.learnings))
+        offers.append(Offer(catalogue, about, learnings=policy.learnings, limits=policy.limits))
         return route(offers[0])
 
     chosen = (patterns or installed_patterns)()

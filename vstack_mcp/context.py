@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from vstack_mcp import log_level
-from vstack_mcp.messages import Id, Params, Request
+from vstack_mcp.messages import MAX_ID_CHARS, Id, Params, Request, encoded, shown
 from vstack_mcp.revisions import (
     CAPABILITIES_KEY,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     LEGACY,
     LOG_LEVEL_KEY,
     MODERN,
@@ -22,6 +23,8 @@ from vstack_mcp.revisions import (
 
 Meta = dict[str, msgspec.Raw]
 
+_NOTHING = msgspec.Raw(b"{}")
+
 
 class Context(msgspec.Struct, frozen=True):
     """How a request wants to be answered. It can be encoded: an analysis keeps it until its answer is worded.
@@ -31,19 +34,28 @@ class Context(msgspec.Struct, frozen=True):
         revision: Of the protocol.
         token: What progress is reported under, or None where none is wanted.
         gate: The least level of log messages, or None for none.
-        capabilities: Of the client, in the modern era; empty otherwise.
+        capabilities: Of the client, in the modern era, as JSON: an object, decoded by ``can`` alone. Empty otherwise.
     """
 
     id: Id
     revision: str
     token: Id | None = None
     gate: str | None = None
-    capabilities: dict[str, Any] = {}
+    capabilities: msgspec.Raw = _NOTHING
 
     @property
     def modern(self) -> bool:
         """Whether the request came in an envelope."""
         return self.revision in MODERN
+
+    def can(self, capability: str) -> bool:
+        """Whether the client says that it has a capability, such as ``sampling``."""
+        said: Meta = member(self.capabilities, Meta, CAPABILITIES_KEY, "an object")
+        return capability in said
+
+    def kept(self) -> bytes:
+        """Itself as JSON, while an analysis runs: what a client can do matters only to what answers at once."""
+        return encoded(msgspec.structs.replace(self, capabilities=_NOTHING))
 
 
 def meta_of(params: Params) -> Meta:
@@ -94,10 +106,12 @@ def modern(request: Request, meta: Meta) -> Context:
         ProtocolFault: -32602, a malformed envelope; -32022, a revision that is not served in an envelope.
     """
     revision = enveloped(meta)
-    capabilities = member(meta[CAPABILITIES_KEY], dict[str, Any], CAPABILITIES_KEY, "an object")
+    capabilities = meta[CAPABILITIES_KEY]
+    if not bytes(capabilities).startswith(b"{"):
+        raise ProtocolFault(INVALID_PARAMS, f"{CAPABILITIES_KEY} must be an object")
     if revision not in MODERN:
         hint = "; open with initialize instead" if revision in LEGACY else ""
-        data = {"supported": list(MODERN), "requested": revision}
+        data = {"supported": list(MODERN), "requested": shown(revision)}
         raise ProtocolFault(UNSUPPORTED_VERSION, f"this revision is not served in an envelope{hint}", data)
     gate = None
     if LOG_LEVEL_KEY in meta:
@@ -107,7 +121,12 @@ def modern(request: Request, meta: Meta) -> Context:
 
 def _token(meta: Meta) -> Id | None:
     raw = meta.get("progressToken")
-    return None if raw is None else member(raw, int | str, "progressToken", "a string or a whole number")
+    if raw is None:
+        return None
+    token: Id = member(raw, int | str, "progressToken", "a string or a whole number")
+    if isinstance(token, str) and len(token) > MAX_ID_CHARS:
+        raise ProtocolFault(INVALID_REQUEST, f"a progressToken has at most {MAX_ID_CHARS} characters")
+    return token
 
 
 def member(raw: msgspec.Raw, kind: Any, name: str, wanted: str) -> Any:

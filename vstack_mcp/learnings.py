@@ -9,12 +9,16 @@ from urllib.parse import urlencode
 import msgspec
 
 from vstack_mcp.context import member
+from vstack_mcp.revisions import INVALID_PARAMS, ProtocolFault
 from vstack_mcp.schemas import struct_schema
 from vstack_proto.learning import DEFAULT_RECALLED, MAX_RECALLED, MAX_WORD_CHARS, Finding, LearningRecord, OutcomeReport
 from vstack_proto.openapi_learnings import LearningList, OutcomeList
 
 Endpoint = Literal["learnings", "outcomes", "record_learning", "report_outcome"]
 Arguments = dict[str, msgspec.Raw]
+
+# What becomes part of a target is bounded as targets are: some MB of it take seconds to quote, and to read again.
+MAX_TARGET_BYTES = 8_192
 
 _WORD = {"type": "string", "maxLength": MAX_WORD_CHARS}
 _CHOICES = {
@@ -41,20 +45,30 @@ class LearningTool(msgspec.Struct, frozen=True):
     wanted: Callable[[bytes], Wanted]
 
 
+def _short(raw: bytes, name: str) -> bytes:
+    if len(raw) > MAX_TARGET_BYTES:
+        raise ProtocolFault(INVALID_PARAMS, f"{name} has {len(raw)} bytes; the limit is {MAX_TARGET_BYTES}")
+    return raw
+
+
 def _arguments(raw: bytes) -> Arguments:
     found: Arguments = member(msgspec.Raw(raw), Arguments, "params.arguments", "an object")
     return found
 
 
-def _word(raw: msgspec.Raw) -> str:
+def _word(raw: bytes) -> str:
     """An argument as a query has it. Whether it can be is for the service to say, in words that a model can read."""
-    found = member(raw, Any, "params.arguments", "an object")
-    return found if isinstance(found, str) else bytes(raw).decode()
+    text = bytes(raw)
+    if not text.startswith(b'"'):
+        return text.decode()
+    found: str = member(msgspec.Raw(text), str, "params.arguments", "an object")
+    return found
 
 
 def _queried(endpoint: Endpoint) -> Callable[[bytes], Wanted]:
     def wanted(raw: bytes) -> Wanted:
-        given = {name: _word(value) for name, value in _arguments(raw).items() if bytes(value) != b"null"}
+        told = _arguments(_short(raw, "params.arguments"))
+        given = {name: _word(value) for name, value in told.items() if bytes(value) != b"null"}
         return Wanted(endpoint, query=urlencode(given, errors="replace"))
 
     return wanted
@@ -66,7 +80,7 @@ def _record(raw: bytes) -> Wanted:
 
 def _report(raw: bytes) -> Wanted:
     given = _arguments(raw)
-    name = _word(given.pop("id")) if "id" in given else ""
+    name = _word(_short(given.pop("id"), "params.arguments.id")) if "id" in given else ""
     return Wanted("report_outcome", name, msgspec.json.encode(given))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,16 @@ from vstack_mcp.revisions import INVALID_REQUEST, PARSE_ERROR, ProtocolFault
 # An id comes back with the very type that it had. Neither null, nor true, nor 1.5 is one.
 Id = int | str
 Params = dict[str, msgspec.Raw]
+
+# An id or token comes back with every message: what is longer than this identifies nothing.
+MAX_ID_CHARS = 1_024
+# Of what is said back to who sent it, so that they can tell what was meant.
+_MAX_SHOWN_CHARS = 100
+_BYTE = re.compile(r" \(byte ([0-9]+)\)$")
+_FORM = (
+    'no JSON-RPC 2.0 message: it is an object with "jsonrpc": "2.0", a method that is a string, params, where there '
+    "are any, that are an object, and, where an answer is wanted, an id that is a string or a whole number"
+)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -71,13 +82,18 @@ def decode(data: bytes) -> Message:
         if not data.isascii():
             data.decode()
         frame = _FRAME.decode(data)
-    except msgspec.ValidationError as error:
-        raise Malformed(INVALID_REQUEST, f"no JSON-RPC 2.0 message: {error}", _id_of(data)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        told = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+    except msgspec.ValidationError:
+        raise Malformed(INVALID_REQUEST, _FORM, id_of(data)) from None
+    except UnicodeDecodeError as error:
+        raise Malformed(PARSE_ERROR, f"not JSON: not UTF-8 (byte {error.start})") from None
+    except msgspec.DecodeError as error:
+        where = _BYTE.search(str(error))
+        told = f"malformed (byte {where[1]})" if where else "it ends too early, or a text has half of a surrogate pair"
         raise Malformed(PARSE_ERROR, f"not JSON: {told}") from None
     except RecursionError:
         raise Malformed(PARSE_ERROR, "not read: nested too deeply") from None
+    if isinstance(frame.id, str) and len(frame.id) > MAX_ID_CHARS:
+        raise Malformed(INVALID_REQUEST, f"an id has at most {MAX_ID_CHARS} characters")
     if frame.method is UNSET:
         if frame.result is UNSET and frame.error is UNSET:
             known = None if frame.id is UNSET else frame.id
@@ -87,11 +103,18 @@ def decode(data: bytes) -> Message:
     return Notification(frame.method, params) if frame.id is UNSET else Request(frame.id, frame.method, params)
 
 
-def _id_of(data: bytes) -> Id | None:
+def id_of(data: bytes) -> Id | None:
+    """The id of what is no message, or none that is read; None where it has none that could be echoed."""
     try:
-        return _WITH_ID.decode(data).id
+        found = _WITH_ID.decode(data).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return None if isinstance(found, str) and len(found) > MAX_ID_CHARS else found
+
+
+def shown(text: str) -> str:
+    """A text of the peer's, as far as it is said back."""
+    return text[:_MAX_SHOWN_CHARS]
 
 
 def result(request_id: Id, told: Any) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vstack_mcp.context import Context
-from vstack_mcp.messages import Request
+from vstack_mcp.messages import Request, shown
 from vstack_mcp.opening import About, discover, initialize, set_level
 from vstack_mcp.revisions import METHOD_NOT_FOUND, ProtocolFault
 
@@ -33,7 +33,7 @@ def check_served(method: str, *, modern: bool) -> None:
         ProtocolFault: -32601.
     """
     if method not in (_MODERN if modern else _LEGACY):
-        raise ProtocolFault(METHOD_NOT_FOUND, "there is no such method", method)
+        raise ProtocolFault(METHOD_NOT_FOUND, "there is no such method", shown(method))
 
 
 def opened(request: Request, context: Context, about: About) -> dict[str, Any]:

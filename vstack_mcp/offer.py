@@ -12,7 +12,7 @@ from vstack_mcp import completion, progress, prompts, resources, tools
 from vstack_mcp.context import Context, member, text_of
 from vstack_mcp.learnings import Wanted
 from vstack_mcp.learnings import tools as learning_tools
-from vstack_mcp.messages import Params, Request, encoded, result
+from vstack_mcp.messages import Params, Request, result, shown
 from vstack_mcp.opening import TTL_MS, About, completed
 from vstack_mcp.pagination import PAGE_SIZE, page
 from vstack_mcp.prompts import LocalPrompt
@@ -21,7 +21,11 @@ from vstack_mcp.revisions import INVALID_PARAMS, RESOURCE_NOT_FOUND, ProtocolFau
 from vstack_mcp.tools import LocalTool
 from vstack_proto.catalogue import Catalogue
 from vstack_proto.contributed import Asked
+from vstack_proto.limits import MAX_STRING_CHARS, Limits
 from vstack_proto.patterns.common import MODES
+
+# As long as addresses get in practice. It stands in the answer again.
+MAX_URI_CHARS = 2_048
 
 
 class Extras(msgspec.Struct, frozen=True):
@@ -60,8 +64,8 @@ class Call(msgspec.Struct, frozen=True):
         """The same as the exchange wants it; ``streams``: whether anything can be told before the answer."""
         wanted = self.learning
         if wanted is None:
-            return Asked(self.pattern, self.arguments, encoded(context), streams and progress.wanted(context))
-        return Asked(wanted.name, wanted.body, encoded(context), endpoint=wanted.endpoint, query=wanted.query)
+            return Asked(self.pattern, self.arguments, context.kept(), streams and progress.wanted(context))
+        return Asked(wanted.name, wanted.body, context.kept(), endpoint=wanted.endpoint, query=wanted.query)
 
     def frames(self, context: Context, about: About) -> None:
         """None: there is nothing to tell yet."""
@@ -78,6 +82,7 @@ class Offer:
         *,
         learnings: bool = False,
         size: int = PAGE_SIZE,
+        limits: Limits | None = None,
     ) -> None:
         """
         Args:
@@ -86,11 +91,13 @@ class Offer:
             extras: What is offered besides.
             learnings: Whether there is a store of them.
             size: Of a page of a list.
+            limits: Of the service: how long a text of a prompt may be.
         """
         self.catalogue = catalogue
         self.about = about
         self._extras = extras = extras or Extras()
         self._size = size
+        self._limits = limits or Limits()
         self._tools = {one.listing["name"]: one for one in extras.tools}
         self._learnings = {one.listing["name"]: one for one in (learning_tools() if learnings else ())}
         self._resources = {one.listing["uri"]: one for one in extras.resources}
@@ -161,7 +168,7 @@ class Offer:
             return Call("", b"", self._learnings[name].wanted(bytes(raw)))
         pattern = name.removeprefix(tools.PREFIX)
         if not name.startswith(tools.PREFIX) or pattern not in self.catalogue.patterns:
-            raise ProtocolFault(INVALID_PARAMS, f"there is no tool {name[:100]!r}; tools/list tells which there are")
+            raise ProtocolFault(INVALID_PARAMS, f"there is no tool {shown(name)!r}; tools/list tells which there are")
         arguments = bytes(raw)
         if not arguments.startswith(b"{"):
             raise ProtocolFault(INVALID_PARAMS, "params.arguments must be an object")
@@ -169,10 +176,11 @@ class Offer:
 
     def _read(self, params: Params, context: Context) -> dict[str, Any]:
         uri = text_of(params, "uri")
-        found = self._found(uri)
+        found = self._found(uri) if len(uri) <= MAX_URI_CHARS else None
         if found is None:
             code = INVALID_PARAMS if context.modern else RESOURCE_NOT_FOUND
-            raise ProtocolFault(code, "there is no such resource; resources/list tells which there are", {"uri": uri})
+            told = "there is no such resource; resources/list tells which there are"
+            raise ProtocolFault(code, told, {"uri": shown(uri)})
         return {"contents": [{"uri": uri, **found}]}
 
     def _found(self, uri: str) -> dict[str, Any] | None:
@@ -184,10 +192,15 @@ class Offer:
     def _prompt(self, params: Params) -> dict[str, Any]:
         name = text_of(params, "name")
         if name not in self._prompts:
-            raise ProtocolFault(INVALID_PARAMS, f"there is no prompt {name[:100]!r}; prompts/list tells which")
+            raise ProtocolFault(INVALID_PARAMS, f"there is no prompt {shown(name)!r}; prompts/list tells which")
         given: dict[str, str] = {}
         if "arguments" in params:
             given = member(params["arguments"], dict[str, str], "params.arguments", "an object of strings")
+        most = self._limits.max_string_chars
+        for argument, text in given.items():
+            if len(text) > most:
+                told = f"argument {shown(argument)} has {len(text)} characters; the limit is {most}"
+                raise ProtocolFault(INVALID_PARAMS, f"{told} ({MAX_STRING_CHARS} raises it)")
         return prompts.got(self._prompts[name], given)
 
     def _complete(self, params: Params) -> dict[str, Any]:
@@ -196,11 +209,11 @@ class Offer:
         words: Sequence[str] = self._extras.completions.get(asked.name, ())
         if isinstance(ref, _PromptRef):
             if ref.name not in self._prompts:
-                raise ProtocolFault(INVALID_PARAMS, f"there is no prompt {ref.name[:100]!r}")
+                raise ProtocolFault(INVALID_PARAMS, f"there is no prompt {shown(ref.name)!r}")
             words = MODES if asked.name == "mode" else words
         else:
             if ref.uri not in [one["uriTemplate"] for one in self.templates]:
-                raise ProtocolFault(INVALID_PARAMS, f"there is no resource template {ref.uri[:100]!r}")
+                raise ProtocolFault(INVALID_PARAMS, f"there is no resource template {shown(ref.uri)!r}")
             words = tuple(self.catalogue.patterns) if asked.name == "name" else words
         return completion.completed(words, asked.value)
 

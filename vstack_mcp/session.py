@@ -13,17 +13,17 @@ import msgspec
 
 from vstack_mcp import context as contexts
 from vstack_mcp.context import Context
-from vstack_mcp.messages import Id, Malformed, Notification, Request, decode, error, result
+from vstack_mcp.messages import Id, Malformed, Notification, Request, decode, error, id_of, result
 from vstack_mcp.methods import OFFERED, check_served, opened
 from vstack_mcp.opening import About, completed
 from vstack_mcp.revisions import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, ProtocolFault
+from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.limits import Limits, check_body
 
 # A line may hold what a body may, and the frame around it.
 FRAME_BYTES = 65_536
 # How long what is under way may take once the peer has closed its end; a second is what it gives us in all.
 GRACE_SECONDS = 0.6
-# An id or token comes back with every message: what is longer than this identifies nothing.
-MAX_ID_CHARS = 1_024
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -136,7 +136,7 @@ class Session:
         """
         self.offer: Answering | None = None
         self._about = about
-        self._max_line = max_body_bytes + FRAME_BYTES
+        self._limits = _of_lines(max_body_bytes)
         self._line = bytearray()
         self._skipping = False
         self._revision = ""
@@ -152,7 +152,7 @@ class Session:
     def serve(self, offer: Answering, max_body_bytes: int) -> None:
         """Take what was loaded; ``OfferLoaded`` follows."""
         self.offer = offer
-        self._max_line = max_body_bytes + FRAME_BYTES
+        self._limits = _of_lines(max_body_bytes)
 
     @property
     def idle(self) -> bool:
@@ -192,10 +192,10 @@ class Session:
             part, ended, data = data.partition(b"\n")
             if not self._skipping:
                 self._line += part
-                if len(self._line) > self._max_line:
+                if len(self._line) > (most := self._limits.max_body_bytes):
                     self._skipping = True
                     self._line.clear()
-                    told.append(self._refused(f"a line has at most {self._max_line} bytes; this one was thrown away"))
+                    told.append(self._refused(f"a line has at most {most} bytes; this one was thrown away"))
             if ended:
                 line, skipped = bytes(self._line).strip(b" \t\r"), self._skipping
                 self._line.clear()
@@ -209,7 +209,12 @@ class Session:
 
     def _message(self, line: bytes) -> Commands:
         try:
+            # Before anything is decoded, as for a body: some of what a line could hold takes seconds to read.
+            check_body(line, self._limits)
             message = decode(line)
+        except RemoteProtocolError as refused:
+            told = ProtocolFault(INVALID_REQUEST, refused.message, {"error": refused.code, **refused.extra})
+            return (SendLine(error(id_of(line), told)),)
         except Malformed as fault:
             return (SendLine(error(fault.id, fault)),)
         if isinstance(message, Notification):
@@ -227,8 +232,6 @@ class Session:
         if request.id in self._calls or request.id in self._waiting:
             raise ProtocolFault(INVALID_REQUEST, "a request of this id is still being answered")
         context = self._context(request)
-        if any(isinstance(one, str) and len(one) > MAX_ID_CHARS for one in (context.id, context.token)):
-            raise ProtocolFault(INVALID_REQUEST, f"id and progressToken have at most {MAX_ID_CHARS} characters")
         if request.method not in OFFERED:
             told = opened(request, context, self._about)
             if request.method == "initialize":
@@ -296,3 +299,7 @@ class Session:
             return ()
         del self._ids[call]
         return (CancelCall(call),)
+
+
+def _of_lines(max_body_bytes: int) -> Limits:
+    return Limits(max_body_bytes=max_body_bytes + FRAME_BYTES)

@@ -10,7 +10,7 @@ import msgspec
 
 from vstack_mcp.calls import Calls
 from vstack_mcp.context import Context
-from vstack_mcp.messages import Request, decode, encoded
+from vstack_mcp.messages import Request, decode
 from vstack_mcp.offer import Call, Offer
 from vstack_proto.contributed import Asked, Direct
 from vstack_proto.routes import Route
@@ -29,8 +29,8 @@ def route(offer: Offer) -> Iterable[Route]:
 
 
 def field(context: Context) -> bytes:
-    """A context as the value of ``FIELD``. What a client can do matters only where a call is answered at once."""
-    return base64.b64encode(encoded(msgspec.structs.replace(context, capabilities={})))
+    """A context as the value of ``FIELD``."""
+    return base64.b64encode(context.kept())
 
 
 class StdioRoute(Calls):

@@ -46,7 +46,7 @@ _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 def routes(catalogue: Catalogue, policy: Policy, extras: Extras | None = None) -> Iterable[Route]:
     """The route ``POST /mcp``; of a session's service the one by which its calls come in."""
-    offer = Offer(catalogue, About(policy.version), extras, learnings=policy.learnings)
+    offer = Offer(catalogue, About(policy.version), extras, learnings=policy.learnings, limits=policy.limits)
     if policy.allowed_hosts == stdio_calls.CALLED:
         return stdio_calls.route(offer)
     served = HttpRoute(offer, policy)

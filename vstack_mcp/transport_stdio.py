@@ -287,12 +287,18 @@ class Stdio:
             await left.wait()
             return {"type": "http.disconnect"}
 
+        unended = bytearray()
+
         async def send(message: Any) -> None:
             if message["type"] == "http.response.body" and not left.is_set():
-                for line in message["body"].splitlines():
-                    self._handle(CallTold(command.call, line, last=False))
+                # A part ends where the driver cuts it; a line where it has its break, and the last one with the answer.
+                *lines, rest = message["body"].split(b"\n")
+                for line in lines:
+                    self._handle(CallTold(command.call, bytes(unended + line), last=False))
+                    unended.clear()
+                unended.extend(rest)
                 if not message.get("more_body", False):
-                    self._handle(CallTold(command.call, b"", last=True))
+                    self._handle(CallTold(command.call, bytes(unended), last=True))
 
         try:
             await self._loaded.app(scope, receive, send)

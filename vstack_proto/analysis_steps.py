@@ -98,6 +98,7 @@ class AnalysisSteps(AnswerSteps):
 
     def _open(self, body: bytes, at: float) -> Commands:
         """What a contributed route makes of its body."""
+        check_body(body, self.limits)
         state = self.state
         opened = self._contribution.open(state.fields, body)
         if isinstance(opened, Direct):

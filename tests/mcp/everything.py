@@ -92,7 +92,7 @@ def tool(name: str, *content: dict[str, Any], told: tuple[Progressed | Said, ...
 
 
 def needs_sampling(given: dict[str, Any], context: Context) -> Outcome:
-    if "sampling" not in context.capabilities:
+    if not context.can("sampling"):
         data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise ProtocolFault(MISSING_CAPABILITY, "this tool asks its client to sample", data)
     return Outcome({"content": [text("It could.")]})

@@ -12,11 +12,11 @@ from tests.mcp.everything import EXTRAS, tool
 from tests.mcp.frames import Conversation
 from tests.mcp.transcripts import Answer, kind, stdio
 from tests.proto.last_word import PATTERN, TRACE
+from vstack_mcp.messages import MAX_ID_CHARS
 from vstack_mcp.offer import Extras, Offer
 from vstack_mcp.opening import About
 from vstack_mcp.revisions import CAPABILITIES_KEY, LEGACY, LOG_LEVEL_KEY, MODERN, VERSION_KEY
 from vstack_mcp.session import (
-    MAX_ID_CHARS,
     AwaitGrace,
     BeginCall,
     BytesReceived,

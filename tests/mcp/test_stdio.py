@@ -129,6 +129,21 @@ def test_nothing_but_answers_reaches_the_peer(start: Start) -> None:
     assert log.count(NOISE) == 4, "said in vain, and not lost"
 
 
+def test_an_answer_of_any_length_is_one_line(start: Start, tmp_path: Path) -> None:
+    peer = start({**OFFLINE, "VSTACK_HOME": str(tmp_path)})
+    notes = "what was said, letter for letter; " * 290
+    numbers = range(100, 120)
+    given = {"name": "vstack_record_learning", "arguments": {"pattern": "aar", "notes": notes}}
+    peer.write(*(request("tools/call", given, number) for number in numbers))
+    assert {peer.read()["id"] for _ in numbers} == set(numbers)
+    answer = peer.ask("tools/call", {"name": "vstack_recall_learnings", "arguments": {}}, 2)
+    kept = answer["result"]["structuredContent"]["learnings"]
+    assert [one["notes"] for one in kept] == [notes] * len(numbers)
+    assert json.loads(answer["result"]["content"][0]["text"])["learnings"] == kept
+    assert len(json.dumps(answer)) > 300_000
+    assert peer.ask("ping", number=3)["id"] == 3
+
+
 def test_fifty_calls_on_one_connection(start: Start, model: FakeServer) -> None:
     peer = start(provider(model))
     assert peer.ask("tools/list", number=1)["result"]["tools"]
