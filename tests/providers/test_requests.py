@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
-from tests.fakes.model_service import Act, serving
-from tests.providers.kit import NAMES, RUNTIMES, SCHEMA, asked, provider, question, run
+from tests.fakes.model_service import serving
+from tests.providers.kit import NAMES, SCHEMA, asked, provider
 from vstack_proto.analysis.prompts import answer_schema
-from vstack_runtime.backends import ProviderError
 from vstack_runtime.engine import installed_patterns
 from vstack_runtime.providers.ollama import window
-from vstack_runtime.providers.openai import OpenAIProvider
 from vstack_runtime.providers.schemas import strict_schema
 
 STRICT = {
@@ -98,54 +95,6 @@ def test_a_schema_that_no_strict_mode_takes_is_told_in_the_prompt(name: str) -> 
     assert loose.decode() in str(body["messages"])
     assert "output_config" not in body
     assert body.get("response_format", {}).get("type") != "json_schema"
-
-
-# OpenAI-compatible servers that cannot do everything.
-
-
-def refusal_of(form: str) -> Act:
-    return Act(status=400, body=b'{"error": {"message": "response_format.type %s is not supported"}}' % form.encode())
-
-
-def forms(server: Any) -> list[str]:
-    return [one.body.get("response_format", {}).get("type", "prompt") for one in server.asked]
-
-
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_server_steps_down_once_and_it_is_remembered(runtime: str) -> None:
-    with serving(refusal_of("json_schema"), refusal_of("json_object"), Act()) as server:
-        one = provider("openai", server.url)
-
-        async def twice() -> None:
-            await one.ask(question(), 20.0)
-            await one.ask(question(), 20.0)
-            await one.aclose()
-
-        run(runtime, twice)
-    assert forms(server) == ["json_schema", "json_object", "prompt", "prompt"]
-    assert SCHEMA.decode() in server.asked[-1].body["messages"][1]["content"]
-
-
-def test_calls_at_once_step_down_together() -> None:
-    with serving(*[refusal_of("json_schema")] * 4, Act()) as server:
-        one = provider("openai", server.url)
-
-        async def four() -> None:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(4):
-                    tasks.start_soon(one.ask, question(), 20.0)
-            await one.aclose()
-
-        run("asyncio", four)
-    assert forms(server) == ["json_schema"] * 4 + ["json_object"] * 4
-    assert isinstance(one, OpenAIProvider)
-    assert one.form == "json_object"
-
-
-def test_another_refusal_steps_nothing_down() -> None:
-    with serving(Act(status=400)) as server, pytest.raises(ProviderError):
-        asked("asyncio", one := provider("openai", server.url))
-    assert (forms(server), getattr(one, "form", "")) == (["json_schema"], "json_schema")
 
 
 # Schemas.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from vstack_runtime.providers.common import (
     MAX_OUTPUT_TOKENS,
     Reply,
     again,
+    beyond_window,
     decoded,
     error_of,
     failed,
@@ -32,16 +34,24 @@ BASE_URL = "https://api.openai.com/v1"
 
 Form = Literal["json_schema", "json_object", "prompt"]
 _NEXT: dict[Form, Form] = {"json_schema": "json_object", "json_object": "prompt"}
-# How a service says that it does not know a form of answer: 400 or 422 and one of these words.
-_FORM_WORDS = (b"response_format", b"json_schema", b"json_object", b"structured output", b"guided")
+_FORM = re.compile(r"response_format|json_schema|json_object")
+# Of a schema: it is refused where others are taken.
+_THIS_SCHEMA = re.compile(r"(?i)\binvalid[ _](?:json[ _])?schema\b")
+# What is remembered; names of models come from callers.
+_MAX_FORMS = 256
+
+Forms = dict[tuple[str, bytes], Form]
+"""By model, and by schema: an empty one stands for all that have a strict form."""
 
 
 class OpenAIProvider:
     """Asks models behind ``/chat/completions``.
 
+    A model is told what its answer must look like by the server's strict mode; where the server says that it cannot, by
+    its JSON mode, and then by the prompt alone.
+
     Attributes:
-        form: How this server is told what the answer must look like: by its strict mode, by its JSON mode, or by the
-            prompt alone. It starts with the first and steps down when the server says that it cannot.
+        forms: What was answered after the form before it was refused, and so is what to begin with from now on.
     """
 
     name = NAME
@@ -55,7 +65,7 @@ class OpenAIProvider:
         """
         self.default_model = default_model
         self._key = key
-        self.form: Form = "json_schema"
+        self.forms: Forms = {}
         self._envelopes = Envelopes()
         # Some servers take a form and ignore it; only OpenAI's own is known to hold to it.
         self._tells_schema = base_url.rstrip("/") != BASE_URL
@@ -67,25 +77,40 @@ class OpenAIProvider:
         Raises:
             ProviderError: The call came to nothing.
         """
+        strict = own(request).schema is not None
+        alone, all_strict = (request.model, request.schema), (request.model, b"")
+        about = all_strict if strict else alone
+        first: Form = self.forms.get(all_strict, "json_schema") if strict else "json_object"
+        form = first = self.forms.get(alone, first)
+        apart = False  # whether a schema of all passes was refused
         while True:
-            form = self.form
-            binding = self._envelopes.binding(request) if form == "json_schema" else own(request)
-            used: Form = "json_object" if form == "json_schema" and binding.schema is None else form
-            body = msgspec.json.encode(self._body(request, used, binding))
+            binding = own(request) if apart or form != "json_schema" else self._envelopes.binding(request)
+            body = msgspec.json.encode(self._body(request, form, binding))
             answer = await self._http.post("chat/completions", body, within)
             if answer.status < 300:
+                if form != first:
+                    self._remember(about, form)
+                elif apart:
+                    self._envelopes.leave_out(request)
                 reply = _reply(decoded(NAME, answer.body), request.model)
                 return unsaid(Reply(binding.opened(reply.text), reply.usage), self._key)
-            if used not in _NEXT or not _form_refused(answer):
-                raise _error(answer, request.model)
+            told = json_of(answer.body)
+            if form not in _NEXT or not _form_refused(answer.status, told):
+                raise _error(answer, told, request.model)
             if binding.shape:
                 # It may be too much for a server that takes each pass's own.
-                self._envelopes.leave_out(request)
+                apart = True
                 continue
-            # Another call may have stepped down meanwhile; then its form is tried.
-            if self.form == form:
-                self.form = _NEXT[used]
-                _log.warning("the server takes no such form of answer", provider=NAME, refused=used, next=self.form)
+            if _THIS_SCHEMA.search(" ".join(error_of(told).values())):
+                about = alone
+            form = _NEXT[form]
+
+    def _remember(self, about: tuple[str, bytes], form: Form) -> None:
+        self.forms.pop(about, None)
+        if len(self.forms) >= _MAX_FORMS:
+            del self.forms[next(iter(self.forms))]
+        self.forms[about] = form
+        _log.warning("the server took another form of answer only", provider=NAME, model=about[0], form=form)
 
     def _body(self, request: ModelRequest, form: Form, binding: Binding) -> dict[str, Any]:
         tells = self._tells_schema or form != "json_schema"
@@ -113,13 +138,22 @@ class OpenAIProvider:
         await self._http.aclose()
 
 
-def _form_refused(answer: Answer) -> bool:
-    said = answer.body.lower()
-    return answer.status in (400, 422, 501) and any(word in said for word in _FORM_WORDS)
+def _form_refused(status: int, told: object) -> bool:
+    """Whether a server says that it does not know a form of answer, in the fields where it names what it refuses."""
+    said = error_of(told)
+    if status not in (400, 422, 501) or beyond_window(told) or "content_filter" in (said.get("code"), said.get("type")):
+        return False
+    # FastAPI's words for a body that it does not take: each with the place of what is wrong.
+    details = told.get("detail") if isinstance(told, dict) else None
+    if isinstance(details, list):
+        places = [one.get("loc") for one in details if isinstance(one, dict)]
+        return any(isinstance(place, list) and "response_format" in place for place in places)
+    # A message may quote what callers wrote, and so counts only where no field is named.
+    where = said["param"] if said.get("param") else " ".join((said.get("code", ""), said["message"]))
+    return bool(_FORM.search(where))
 
 
-def _error(answer: Answer, model: str) -> ProviderError:
-    body = json_of(answer.body)
+def _error(answer: Answer, body: object, model: str) -> ProviderError:
     error = failed(NAME, "OPENAI_API_KEY", model, answer.status, answer.headers, body)
     said = error_of(body)
     if answer.status == 429 and "insufficient_quota" in (said.get("code"), said.get("type")):
