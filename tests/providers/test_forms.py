@@ -198,6 +198,26 @@ def test_a_schema_that_is_refused_takes_nothing_from_the_others(error: dict[str,
     assert server.forms == ["json_schema", "json_object", "json_schema", "json_object"]
 
 
+def enveloped(asked: Asked) -> bool:
+    return "anyOf" in str(asked.body.get("response_format"))
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "envelopes"), [(None, "ok", [True, False, False]), (500, "unavailable", [True, False, True, False])]
+)
+def test_the_schema_of_all_passes_is_left_out_once_a_passs_own_was_answered(
+    own: int | None, told: str, envelopes: list[bool]
+) -> None:
+    def answer(form: str, asked: Asked) -> Any:
+        return saying("Invalid json_schema") if enveloped(asked) else None if own is None else Act(status=own)
+
+    one_of_two = question(schemas=(SCHEMA, OTHER))
+    with serving(answer) as server:
+        one, became = asking(server, one_of_two, one_of_two)
+    assert ([enveloped(asked) for asked in server.asked], one.forms) == (envelopes, {})
+    assert (server.forms, became) == (["json_schema"] * len(envelopes), [told] * 2)
+
+
 def test_calls_at_once_step_down_each_by_itself() -> None:
     with serving(deepseek) as server:
         one = client(server)
