@@ -19,10 +19,12 @@ help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # A key on the command line of make is a wish to use it; one that happens to be in the environment is not.
-ASK = $(if $(filter command,$(origin ANTHROPIC_API_KEY) $(origin OPENAI_API_KEY) $(origin OLLAMA_HOST)),--ask)
+given = $(filter command,$(foreach name,$1,$(origin $(name))))
+ASKED = $(firstword $(if $(call given,ANTHROPIC_API_KEY),anthropic) \
+	$(if $(call given,OPENAI_API_KEY OPENAI_BASE_URL),openai) $(if $(call given,OLLAMA_HOST OLLAMA_BASE_URL),ollama))
 
-demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file takes another canonical trace, ANTHROPIC_API_KEY=key asks a model
-	@$(BIN)/python examples/demo.py $(ASK) $(if $(TRACE),"$(TRACE)")
+demo: $(VENV)/.runtime ## diagnose a failed run over HTTP; TRACE=file for another canonical trace, ANTHROPIC_API_KEY=, OPENAI_API_KEY= or OLLAMA_HOST= for a model
+	@$(BIN)/python examples/demo.py $(ASKED:%=--ask=%) $(if $(TRACE),"$(TRACE)")
 
 docs: $(VENV)/.test ## the pages of docs/ as a site in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -1,10 +1,11 @@
 """Starts the real server, sends it a trace, shows the diagnosis, and stops the server.
 
-    python examples/demo.py [--ask] [TRACE]
+    python examples/demo.py [--ask[=PROVIDER]] [TRACE]
 
 TRACE is a canonical trace as a JSON file; without one, a failed run that is shipped in ``examples/traces``. No key, no
-model and no network are needed: the server is started with ``VSTACK_LLM=offline``. With ``--ask``, or by
-``make demo ANTHROPIC_API_KEY=...``, the model service is asked that the environment has a key for.
+model and no network are needed: the server is started with ``VSTACK_LLM=offline``. With ``--ask``, the model service is
+asked that the environment has a key for; ``--ask=anthropic``, ``openai`` or ``ollama`` says which, and so do
+``make demo ANTHROPIC_API_KEY=...``, ``OPENAI_API_KEY=...`` and ``OLLAMA_HOST=...``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "traces" / "failed_refund_report.json"
 NAMES = {"aar": "After-action review", "social_loafing": "Social loafing"}
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
+# As what VSTACK_LLM calls them.
+OFFLINE = "offline"
+ENGINES = {"--ask": "auto", **{f"--ask={name}": name for name in ("anthropic", "openai", "ollama")}}
 SHOWN = 4
 
 # A trace is somebody else's text: what moves a terminal's cursor or turns its direction is left out.
@@ -46,13 +50,13 @@ def main(arguments: list[str]) -> int:
     """Run the demo; the exit code is 0 where a diagnosis was shown and the server ended well."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no quotation marks still gets the rest
-    asks = arguments[:1] == ["--ask"]
-    arguments = arguments[asks:]
+    engine = ENGINES.get(arguments[0], OFFLINE) if arguments else OFFLINE
+    arguments = arguments[engine != OFFLINE :]
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        fail("usage: python examples/demo.py [--ask] [TRACE]", 2)
+        fail("usage: python examples/demo.py [--ask[=anthropic|openai|ollama]] [TRACE]", 2)
     path = Path(arguments[0]) if arguments else DEFAULT
     trace = read_trace(path)
-    with tempfile.TemporaryFile() as log, running_server(log, asks=asks) as (server, port):
+    with tempfile.TemporaryFile() as log, running_server(log, engine) as (server, port):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=150.0, trust_env=False) as client:
             wait_until_ready(client)
             answers = {pattern: ask(client, pattern, trace) for pattern in NAMES}
@@ -62,7 +66,7 @@ def main(arguments: list[str]) -> int:
     show_run(path, trace)
     for pattern, (status, answer, milliseconds) in answers.items():
         show(pattern, status, answer, milliseconds, trace)
-    show_end(path, code, port)
+    show_end(path, code, port, engine)
     return 0 if code == 0 else 1
 
 
@@ -89,12 +93,12 @@ def read_trace(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def running_server(log: IO[bytes], *, asks: bool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def running_server(log: IO[bytes], engine: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """``vstack-api serve`` as a process of its own, on a free port, and the port."""
     program = Path(sys.executable).with_name("vstack-api")
     # No setting of the person who looks at this reaches the server, and a key in the environment is no wish to pay.
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("VSTACK_", "SENTRY_", "OTEL_"))}
-    bare |= {"VSTACK_LLM": "auto" if asks else "offline", "VSTACK_DRAIN_DELAY": "0"}
+    bare |= {"VSTACK_LLM": engine, "VSTACK_DRAIN_DELAY": "0"}
     # What is shown here is nothing to remember.
     bare |= {"VSTACK_LEARNINGS": "off", "VSTACK_TELEMETRY": "off"}
     try:
@@ -246,13 +250,13 @@ def show_list(title: str, items: list[str]) -> None:
     console.print(Padding(table, (0, 4), expand=False))
 
 
-def show_end(path: Path, code: int, port: int) -> None:
+def show_end(path: Path, code: int, port: int, engine: str) -> None:
     """How the server ended, and how to ask it without this program."""
     console.print()
     console.print(Rule(style="dim"))
     console.print(f"Diagnosed by vstack-api on 127.0.0.1:{port}; stopped by SIGTERM, exit code {code}.")
     program = Path(sys.executable).with_name("vstack-api")
-    started = f"VSTACK_LLM=offline {shlex.quote(os.path.relpath(program))} serve"
+    started = f"VSTACK_LLM={engine} {shlex.quote(os.path.relpath(program))} serve"
     file = shlex.quote(os.path.relpath(path))
     console.print(f"The same by hand, while `{started}` runs:", soft_wrap=True)
     console.print(
