@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, epilog, plain, print_json, short
+from vstack_runtime.cli_parts import (
+    FAILED,
+    MAX_SHOWN,
+    WRONG_COMMAND_LINE,
+    Json,
+    Program,
+    epilog,
+    explained,
+    plain,
+    print_json,
+    short,
+)
 from vstack_runtime.cli_parts import console as _console
 from vstack_runtime.home.cli_baseline import app as baselines
 
@@ -26,8 +37,6 @@ SEVERE = 3
 
 # 256 bits: as much as the SHA-256 that keys are kept as; the service wants 24 characters, this gives 43.
 KEY_BYTES = 32
-# More would scroll the first ones, which matter most, off the screen.
-MAX_SHOWN = 10
 
 FailOn = Literal["trace", "low", "moderate", "medium", "high", "critical"]
 
@@ -171,7 +180,7 @@ def analyze(
             answer = run(asked.pop("trace"), pattern=pattern, settings=settings, **asked)
     except AnalysisError as error:
         wrong = error.status == 404 or error.code == "invalid_mode"
-        _fail(_explained(error.message, error.extra), WRONG_COMMAND_LINE if wrong else FAILED)
+        _fail(explained(error.message, error.extra), WRONG_COMMAND_LINE if wrong else FAILED)
     if as_json:
         print_json(answer)
     else:
@@ -201,15 +210,6 @@ def _read_request(file: Path) -> dict[str, Any]:
         _fail(f"{name} cannot be read: {error.strerror}", WRONG_COMMAND_LINE)
     except ValueError as error:
         _fail(f"{name} {error}")
-
-
-def _explained(message: str, extra: Mapping[str, Any]) -> str:
-    """What was wrong in one line, with each fault of a trace; the message names the first."""
-    errors = extra.get("errors", [])
-    told = [f"{error['pointer']} {error['message']}" for error in errors[1:MAX_SHOWN]]
-    if len(errors) > MAX_SHOWN:
-        told.append(f"and {len(errors) - MAX_SHOWN} more")
-    return " | ".join([message, *told])
 
 
 def _print_answer(answer: Mapping[str, Any], console: Console) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DONE, FAILED, WRONG_COMMAND_LINE = 0, 1, 2
+# More would scroll the first ones, which matter most, off the screen.
+MAX_SHOWN = 10
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -176,6 +178,20 @@ def epilog(*examples: str) -> str | None:
 def colour() -> bool | None:
     """Whether to colour: never under NO_COLOR (no-color.org) or TERM=dumb; None: where this is a terminal."""
     return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+def explained(message: str, extra: Mapping[str, Any]) -> str:
+    """Why a request was refused, in one line: the message, which names the first fault of a trace, and the others.
+
+    Args:
+        message: Of the refusal.
+        extra: The further members of that answer, such as ``errors``.
+    """
+    errors = extra.get("errors", [])
+    told = [f"{error['pointer']} {error['message']}" for error in errors[1:MAX_SHOWN]]
+    if len(errors) > MAX_SHOWN:
+        told.append(f"and {len(errors) - MAX_SHOWN} more")
+    return " | ".join([message, *told])
 
 
 def progress(items: Iterable[T], about: str, total: int) -> Iterator[T]:

@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, print_json, progress
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, explained, print_json, progress
 
 # What a command alone needs is imported inside of it: ``--help`` must not wait for patterns.
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def _told() -> tuple[type[Exception], ...]:
 _program = Program(
     PROGRAM,
     "Record exchanges, and replay them against today's code.",
-    "vstack-replay record aar trace.json -o aar.jsonl",
-    "vstack-replay show aar.jsonl",
+    "vstack-replay record aar trace.json -o aar.tape.jsonl",
+    "vstack-replay show aar.tape.jsonl",
     "vstack-replay run tapes/ --json",
     told=_told,
 )
@@ -143,23 +143,20 @@ def record(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="JSON: a trace, or what POST /v1/analyze takes. - reads stdin.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="TAPE", help="Where the tape goes; .gz packs it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="TAPE", help="A name with .tape.jsonl, or .tape.gz to pack it.")
+    ],
     mode: Annotated[
         Literal["quick", "standard", "forensic"] | None, typer.Option(help="1, 2 or 4 model calls.")
     ] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask the model that VSTACK_LLM chooses; else offline.")] = False,
+    any_status: Annotated[bool, typer.Option("--any-status", help="Tape a refusal, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Analyse one trace, and tape how."""
-    import anyio
-    import msgspec
-
+    """Analyse one trace, and tape how. What is refused is not taped."""
     from vstack_proto.replay import encode
-    from vstack_runtime.engine import Engine
-    from vstack_runtime.home_settings import HomeSettings
-    from vstack_runtime.rehearsal import record as rehearse
     from vstack_runtime.request_files import request_in
-    from vstack_runtime.settings import Settings
+    from vstack_runtime.taping import SUFFIXES, is_tape
 
     try:
         asked = request_in(_bytes(file))
@@ -167,6 +164,28 @@ def record(
         _fail(f"{file} {error}")
     if mode is not None:
         asked["mode"] = mode
+    tape = _rehearsed(pattern, asked, ask)
+    if tape.end.status != 200 and not any_status:
+        _refused(tape)
+    output.write_bytes(encode(tape, compress=output.suffix == ".gz"))
+    if not is_tape(output.name):
+        _program.complain(f"{output} is no name by which run finds it in a folder: those end in {', '.join(SUFFIXES)}")
+    if as_json:
+        print_json({"tape": str(output), "events": tape.end.events, "status": tape.end.status})
+        return
+    typer.echo(f"{output}: {tape.end.events} events, answered {tape.end.status} in {tape.end.seconds:.3f} s")
+
+
+def _rehearsed(pattern: str, asked: dict[str, Any], ask: bool) -> Tape:
+    """The tape of one request."""
+    import anyio
+    import msgspec
+
+    from vstack_runtime.engine import Engine
+    from vstack_runtime.home_settings import HomeSettings
+    from vstack_runtime.rehearsal import record as rehearse
+    from vstack_runtime.settings import Settings
+
     # Keys and quota are for peers; and a rehearsal leaves nothing behind but its tape.
     without = {"require_auth": False, "rate_limit": (), "home": HomeSettings(learnings="off", telemetry="off")}
     settings = msgspec.structs.replace(Settings.from_env(os.environ), **without)
@@ -180,21 +199,31 @@ def record(
         finally:
             await engine.aclose()
 
-    tape = anyio.run(recorded)
-    output.write_bytes(encode(tape, compress=output.suffix == ".gz"))
-    if as_json:
-        print_json({"tape": str(output), "events": tape.end.events, "status": tape.end.status})
-        return
-    typer.echo(f"{output}: {tape.end.events} events, answered {tape.end.status} in {tape.end.seconds:.3f} s")
+    return anyio.run(recorded)
+
+
+def _refused(tape: Tape) -> NoReturn:
+    """Say why there was no detection, and end."""
+    import msgspec
+
+    from vstack_proto.commands import Respond
+    from vstack_proto.replay import iterate
+
+    told = [one for _, commands in iterate(tape) for one in commands if one["type"] == Respond.__name__]
+    answer: dict[str, Any] = msgspec.json.decode(msgspec.convert(told[-1]["body"], bytes)) if told else {}
+    detail = answer.get("detail", {"message": "it was not answered"})
+    wrong = tape.end.status == 404 or tape.end.outcome == "invalid_mode"
+    told_why = explained(detail["message"], detail)
+    _fail(f"{told_why} (answered {tape.end.status}; --any-status tapes it)", WRONG_COMMAND_LINE if wrong else FAILED)
 
 
 def _read(paths: list[Path]) -> Iterator[tuple[Path, Tape]]:
     from vstack_proto.replay import TapeError, decode
-    from vstack_runtime.taping import read_all
+    from vstack_runtime.taping import SUFFIXES, read_all
 
     found = read_all(paths)
     if not found:
-        _fail("no tape is there", WRONG_COMMAND_LINE)
+        _fail(f"no tape is there; in a folder, those are taken that end in {', '.join(SUFFIXES)}", WRONG_COMMAND_LINE)
     for path in progress(found, "tapes", len(found)):
         try:
             yield path, decode(_bytes(path))

@@ -34,6 +34,8 @@ _log = get_logger()
 
 HEADER = "x-vstack-tape"
 SUFFIX = ".tape.jsonl"
+SUFFIXES = (SUFFIX, ".tape.gz", f"{SUFFIX}.gz")
+"""How the names of tapes end, by which they are found in a folder."""
 # What may wait for the writer: tapes, and bytes of their bodies.
 MAX_WAITING = 256
 MAX_WAITING_BYTES = 64 << 20
@@ -343,9 +345,14 @@ class _Writer:
                 self._complain("an old tape could not be taken away")
 
 
+def is_tape(name: str) -> bool:
+    """Whether a file of this name is taken for a tape where it lies in a folder."""
+    return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
 def recorded_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The tapes of a folder, oldest first."""
-    return sorted(path for path in Path(folder).glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    """The tapes of a folder by name, which begins with the moment where a service wrote them."""
+    return sorted(path for path in Path(folder).iterdir() if is_tape(path.name))
 
 
 def read_all(paths: Iterable[Path]) -> list[Path]:

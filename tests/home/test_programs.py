@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import anyio
 import pytest
 
+from vstack_proto.learning import Outcome
+from vstack_proto.patterns.common import Mode, Severity
 from vstack_proto.telemetry import ANALYSIS, TelemetryEvent
 from vstack_runtime import cli
 from vstack_runtime.home import SqliteTelemetry, cli_analytics, cli_learn
@@ -92,6 +94,12 @@ def test_what_is_recorded_is_recalled_judged_and_counted(run: Run) -> None:
     assert "50%" in shown
 
 
+def test_the_closed_sets_are_those_of_the_core() -> None:
+    assert get_args(cli_learn.Mode) == get_args(Mode)
+    assert get_args(cli_learn.Severity) == get_args(Severity)
+    assert get_args(cli_learn.Outcome) == get_args(Outcome)
+
+
 def test_each_key_has_its_own(run: Run) -> None:
     run("vstack-learn record lewin --key alice")
     assert run("vstack-learn recall --json").json == []
@@ -107,6 +115,11 @@ def test_each_key_has_its_own(run: Run) -> None:
     [
         ("vstack-learn record lewn", 2, "did you mean lewin"),
         (f"vstack-learn record lewin --agent-id {'x' * 201}", 2, "it cannot be recorded"),
+        ("vstack-learn record lewin --severity hihg", 2, "'hihg' is not one of"),
+        ("vstack-learn record lewin --mode fast", 2, "'fast' is not one of"),
+        ("vstack-learn outcome lewn improved", 2, "did you mean lewin"),
+        ("vstack-learn recall --pattern lewn --json", 2, "did you mean lewin"),
+        ("vstack-learn outcomes --pattern lewn", 2, "did you mean lewin"),
         ("vstack-learn outcome lewin better", 2, "better"),
         (f"vstack-learn outcome lewin worse --follow-up {'x' * 201}", 2, "it cannot be reported"),
         ("vstack-learn outcome lewin worse", 1, "there is no such record"),
@@ -124,6 +137,42 @@ def test_what_is_wrong_is_told(run: Run, line: str, code: int, words: str) -> No
     assert ran.code == code
     assert words in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_record_that_is_named_is_of_whom_the_line_says(run: Run) -> None:
+    name = run("vstack-learn record lewin --agent-id planner --crew-id night").out.strip()
+    for words, told in (
+        ("aar improved", "of pattern aar"),
+        ("lewin improved --agent-id critic", "of pattern lewin and agent critic"),
+        ("lewin improved --crew-id day", "of pattern lewin and crew day"),
+    ):
+        ran = run(f"vstack-learn outcome {words} --id {name}")
+        assert (ran.code, ran.out) == (2, "")
+        assert f"{name} is of pattern lewin and agent planner and crew night; not {told}\n" in ran.err
+    assert run("vstack-learn recall --json").json[0]["follow_up_outcome"] is None
+    assert run("vstack-learn outcome lewin improved --id lrn_0").code == 1
+    fits = f"vstack-learn outcome lewin improved --agent-id planner --crew-id night --id {name}"
+    run("vstack-learn record lewin --agent-id planner")
+    assert run(fits).out == f"{name}: improved\n"
+
+
+def test_what_an_earlier_version_recorded_of_a_pattern_that_is_gone_is_found(run: Run, home: Path) -> None:
+    home.mkdir()
+    (home / "learnings.jsonl").write_text('{"timestamp": "2026-01-02T03:04:05Z", "pattern": "gone"}\n', "utf-8")
+    assert len(run("vstack-learn recall --pattern gone --json").json) == 1
+    assert run("vstack-learn outcome gone worse").code == 0
+
+
+def test_a_file_of_which_nothing_can_be_read_fails(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wrong.json").write_text("{\n" * 25, "utf-8")
+    ran = run("vstack-learn import", str(tmp_path / "wrong.json"))
+    assert (ran.code, ran.out) == (1, "0 added, 0 updated, 0 known, 25 unreadable\n")
+    assert len(ran.err.splitlines()) == 21
+    assert ran.err.splitlines()[-1] == "vstack-learn: and 5 more lines"
+    told = run("vstack-learn import", str(tmp_path / "wrong.json"), "--json")
+    assert (told.code, told.json["broken"]) == (1, 25)
+    (tmp_path / "empty.json").write_text("", "utf-8")
+    assert run("vstack-learn import", str(tmp_path / "empty.json")).code == 0
 
 
 @pytest.mark.parametrize("program", MAINS)
@@ -210,6 +259,8 @@ def test_costs_are_summed_up(run: Run) -> None:
     assert run("vstack-analytics cost --json").json["total_tokens"] == 3_300
     tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86_400))
     assert run("vstack-analytics cost --json --since", tomorrow).json["calls"] == 0
+    for line in ("summary --key nobody", f"summary --since {tomorrow}", "top-costs --key nobody"):
+        assert run(f"vstack-analytics {line}").out.startswith("Nothing matches: there are events")
 
 
 @pytest.mark.usefixtures("taken")

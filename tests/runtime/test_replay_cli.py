@@ -22,6 +22,7 @@ from vstack_proto import replay
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.replay import Difference, Report, Tape, decode, encode
 from vstack_runtime import replaying
+from vstack_runtime.engine import installed_patterns
 from vstack_runtime.replay_cli import app, main
 from vstack_runtime.replay_show import show_report, show_tape, words
 
@@ -68,6 +69,38 @@ def test_a_tape_is_packed_where_its_name_says_so(tmp_path: Path) -> None:
     say("record", "aar", EXAMPLE, "-o", path, "--mode", "quick")
     assert path.read_bytes()[:2] == b"\x1f\x8b"
     assert say("run", path).endswith("as recorded\n")
+
+
+def test_a_folder_gives_every_tape_that_record_wrote_there(tmp_path: Path) -> None:
+    for name in ("a.tape.jsonl", "b.tape.gz", "c.tape.jsonl.gz"):
+        assert "is no name" not in say("record", "aar", EXAMPLE, "-o", tmp_path / name, "--mode", "quick")
+    assert say("run", tmp_path).startswith("3 tapes, 12 events")
+    for name in ("d.jsonl", "e.gz", ".f.tape.jsonl"):
+        assert "is no name by which run finds it in a folder" in say("record", "aar", EXAMPLE, "-o", tmp_path / name)
+        assert say("run", tmp_path / name).startswith("1 tape")
+    assert say("run", tmp_path).startswith("3 tapes, 12 events")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "body", "code", "told"),
+    [
+        ("arr", EXAMPLE.read_bytes(), 2, "no pattern is named 'arr'; did you mean aar?"),
+        ("aar", b'{"trace": {}, "mode": "turbo"}', 2, "'turbo'"),
+        ("aar", b'{"goal": 5, "steps": []}', 1, "/goal"),
+        ("broken", EXAMPLE.read_bytes(), 1, "answered 500"),
+    ],
+)
+def test_a_refusal_is_taped_on_purpose_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, body: bytes, code: int, told: str
+) -> None:
+    patterns = (*installed_patterns(), BROKEN)
+    monkeypatch.setattr("vstack_runtime.engine.installed_patterns", lambda: patterns)
+    trace, path = tmp_path / "trace.json", tmp_path / "x.tape.jsonl"
+    trace.write_bytes(body)
+    assert told in " ".join(say("record", pattern, trace, "-o", path, code=code).split())
+    assert not path.exists()
+    say("record", pattern, trace, "-o", path, "--any-status")
+    assert decode(path.read_bytes()).end.status in (400, 404, 500)
 
 
 def test_a_replay_goes_on_from_a_snapshot(tape: Path, tmp_path: Path) -> None:

@@ -223,6 +223,9 @@ def _ask(what: str, queries: Sequence[Any], *more: Any) -> list[Any]:
 
 
 def _nothing() -> str:
+    """Why there is no row: nothing fits, or there is nothing at all."""
+    if _rows("pattern", None, None, None):
+        return "Nothing matches: there are events, but none of this key and time."
     return f"Nothing was taken down yet, in {_settings().home.path}."
 
 

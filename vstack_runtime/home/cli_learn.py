@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it failed or there is no such record, 2 the command line w
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json, short
+from vstack_runtime.cli_parts import FAILED, Json, Program, asked, console, plain, print_json, short
 
 T = TypeVar("T")
 
@@ -31,15 +32,18 @@ Agent = Annotated[str | None, typer.Option(help="Name of the agent.")]
 Crew = Annotated[str | None, typer.Option(help="Name of the crew.")]
 OnlyPattern = Annotated[str | None, typer.Option("--pattern", help="Only those of this pattern.")]
 Outcome = Literal["improved", "no_change", "worse", "unknown"]
+# As the core has them; help must not wait for it.
+Mode = Literal["quick", "standard", "forensic"]
+Severity = Literal["none", "trace", "low", "moderate", "medium", "high", "critical"]
 
 
 @app.command()
 def record(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Name of the pattern that found it.")],
-    mode: Annotated[str, typer.Option(help="Mode of that analysis.")] = "standard",
+    mode: Annotated[Mode, typer.Option(help="Mode of that analysis.")] = "standard",
     agent_id: Agent = None,
     crew_id: Crew = None,
-    severity: Annotated[str | None, typer.Option(help="As the detection says.")] = None,
+    severity: Annotated[Severity | None, typer.Option(help="As the detection says.")] = None,
     profile_pattern: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     dominant_finding: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     intervention: Annotated[list[str] | None, typer.Option(help="What was done; give it again for more.")] = None,
@@ -90,6 +94,8 @@ def recall(
 
     query = LearningQuery(pattern=pattern, agent_id=agent_id, crew_id=crew_id, limit=limit)
     found = _with_store(lambda store: store.recall(key, query))
+    if not found and pattern is not None:
+        _known_pattern(pattern)
     if as_json:
         print_json(found)
         return
@@ -126,6 +132,9 @@ def outcome(
 
     from vstack_proto.learning import LearningQuery, LearningRecord, OutcomeReport
 
+    # Which one is named may be any of those that fit: a name alone says not that it is meant.
+    limit = 1 if record_id is None else sys.maxsize
+    query = LearningQuery(pattern=pattern, agent_id=agent_id, crew_id=crew_id, limit=limit)
     try:
         told = {"outcome": result, "notes": notes, "follow_up_record_id": follow_up}
         report = msgspec.convert(told, OutcomeReport)
@@ -133,15 +142,15 @@ def outcome(
         _fail(f"it cannot be reported: {error}", 2)
 
     async def change(store: Any) -> LearningRecord | None:
-        name = record_id
-        if name is None:
-            query = LearningQuery(pattern=pattern, agent_id=agent_id, crew_id=crew_id, limit=1)
-            name = next((one.id for one in await store.recall(key, query)), None)
+        fitting = (one.id for one in await store.recall(key, query) if record_id in (None, one.id))
+        name = next(fitting, None)
         changed: LearningRecord | None = None if name is None else await store.report(key, name, report)
         return changed
 
     changed = _with_store(change)
     if changed is None:
+        _known_pattern(pattern)
+        _other_than_meant(key, record_id, pattern, agent_id, crew_id)
         _fail("there is no such record; vstack-learn recall lists what there is")
     if as_json:
         print_json(changed)
@@ -156,6 +165,8 @@ def outcomes(pattern: OnlyPattern = None, agent_id: Agent = None, key: Key = "",
 
     query = LearningQuery(pattern=pattern, agent_id=agent_id)
     found = ranked(_with_store(lambda store: store.outcomes(key, query)))
+    if not found and pattern is not None:
+        _known_pattern(pattern)
     if as_json:
         print_json(found)
         return
@@ -207,7 +218,10 @@ def read_in(
     key: Key = "",
     as_json: Json = False,
 ) -> None:
-    """Read the learnings of an earlier version in. What is there already is not added again; the file stays."""
+    """Read the learnings of an earlier version in. What is there already is not added again; the file stays.
+
+    Exit code 1 where not one line can be read.
+    """
     from vstack_runtime.home.importing import LEARNINGS_FILE, import_learnings
     from vstack_runtime.home.learnings import SqliteLearnings
 
@@ -228,10 +242,31 @@ def read_in(
         came = anyio.run(run)
     if as_json:
         print_json(came)
+    else:
+        typer.echo(f"{came.added} added, {came.updated} updated, {came.known} known, {came.broken} unreadable")
+        for line in came.told:
+            _program.complain(line)
+        if came.broken > len(came.told):
+            _program.complain(f"and {came.broken - len(came.told)} more lines")
+    if came.broken and not (came.added or came.updated or came.known):
+        raise typer.Exit(FAILED)
+
+
+def _other_than_meant(key: str, record_id: str | None, *meant: Any) -> None:
+    """Where a record is named that is of another pattern, agent or crew, say of which, and end."""
+    from vstack_proto.learning import LearningQuery
+
+    if record_id is None:
         return
-    typer.echo(f"{came.added} added, {came.updated} updated, {came.known} known, {came.broken} unreadable")
-    for line in came.told:
-        _program.complain(line)
+    every = _with_store(lambda store: store.recall(key, LearningQuery(limit=sys.maxsize)))
+    for one in every:
+        if one.id == record_id:
+            _fail(f"{one.id} is {_whose(one.pattern, one.agent_id, one.crew_id)}; not {_whose(*meant)}", 2)
+
+
+def _whose(pattern: str, agent_id: str | None, crew_id: str | None) -> str:
+    agent, crew = f" and agent {agent_id}" if agent_id else "", f" and crew {crew_id}" if crew_id else ""
+    return f"of pattern {pattern}{agent}{crew}"
 
 
 def _home() -> str:
