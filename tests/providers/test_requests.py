@@ -11,7 +11,6 @@ from tests.fakes.model_service import serving
 from tests.providers.kit import NAMES, SCHEMA, asked, provider
 from vstack_proto.analysis.prompts import answer_schema
 from vstack_runtime.engine import installed_patterns
-from vstack_runtime.providers.ollama import window
 from vstack_runtime.providers.schemas import strict_schema
 
 STRICT = {
@@ -65,13 +64,6 @@ def test_ollama_is_sent_the_schema_and_a_window_that_holds_the_prompt() -> None:
     assert body["format"] == msgspec.json.decode(SCHEMA)
     assert body["stream"] is False
     assert body["options"]["num_ctx"] == 65_536
-
-
-@pytest.mark.parametrize(
-    ("characters", "size"), [(0, 8_192), (12_576, 8_192), (12_579, 16_384), (200_000, 131_072), (9_000_000, 262_144)]
-)
-def test_the_window(characters: int, size: int) -> None:
-    assert window(characters) == size
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -142,11 +142,11 @@ def error_of(body: object) -> dict[str, str]:
     return {"message": "", **{name: text for name, text in named if isinstance(text, str)}}
 
 
-def too_long(model: str, status: int | None = None) -> ProviderError:
+def too_long(model: str, status: int | None = None, usage: Usage = Usage()) -> ProviderError:  # noqa: B008 - frozen
     """The error that stands for a prompt beyond a model's window."""
     mends = "a shorter trace or a model with a larger one mends it"
     told = f"the trace does not fit {model[:100]}'s context window; {mends}"
-    return ProviderError("truncated", told, status=status)
+    return ProviderError("truncated", told, usage=usage, status=status)
 
 
 def failed(
