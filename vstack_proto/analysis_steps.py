@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vstack_proto.analysis.machine import OFFLINE, Analysis, AnalysisState, Concluded, Step, run_id
+from vstack_proto.analysis.machine import OFFLINE, Analysis, AnalysisState, Concluded, Step, request_name, run_id
 from vstack_proto.answer_steps import AnswerSteps, no_baseline
 from vstack_proto.answers import HEARTBEAT, NO_STORE, server_event
 from vstack_proto.caching import alias_key, cache_key, canonical
@@ -33,6 +33,7 @@ from vstack_proto.events import (
     FlightLanded,
     ModelAnswered,
     ModelFailed,
+    PassBegun,
 )
 from vstack_proto.faults import MAX_FAULTS
 from vstack_proto.learning_steps import WITH_BODY
@@ -266,8 +267,13 @@ class AnalysisSteps(AnswerSteps):
             raise RemoteProtocolError(503, "overloaded", told, retry_after=1)
         if event.role == "follows":
             state.phase = FOLLOW
-            return (*self._open_stream(), *self._next_word(event.at)) if state.streams else ()
+            opening = self._open_stream() if state.streams else ()
+            return (*opening, *self._progress(event.under_way), *self._next_word(event.at))
         return self._lead(event.at)
+
+    def _pass_begun(self, event: PassBegun) -> Commands:
+        told = self._progress(event.name)
+        return (*told, *self._next_word(event.at)) if told else ()
 
     def _handed_over(self, event: FlightHandedOver) -> Commands:
         return self._lead(event.at)
@@ -305,26 +311,30 @@ class AnalysisSteps(AnswerSteps):
             if self.policy.provider is None:
                 return self._fail(Failure(502, "llm_resolution_error", _NO_PROVIDER), at)
             state.phase = MODEL
-            told = *self._progress(), *self._next_word(at)
+            told = *self._progress(step.name), *self._next_word(at)
             return (*told, CallModel(self._next_ticket(), step, state.last_moment))
         if isinstance(step, Failure):
             return self._fail(step, at)
         return self._conclude(step, at)
 
-    def _progress(self) -> Commands:
-        """Tell a caller who listens which pass begins."""
+    def _progress(self, name: str) -> Commands:
+        """Tell a caller who listens which pass begins; of one that nobody has heard of there is nothing to tell."""
         state = self.state
-        if not (state.streaming or state.reports) or state.analysis is None:
+        assert state.analysis is not None
+        passes = self.service.catalogue.get(state.pattern).passes[state.analysis.mode]
+        names = [request_name(state.pattern, one) for one in passes]
+        number = names.index(name) + 1 if name in names else 0
+        before, state.begun = state.begun, max(state.begun, number)
+        if not number or not (state.streaming or state.reports):
             return ()
-        turns = len(self.service.catalogue.get(state.pattern).passes[state.analysis.mode])
         if state.surface != REST:
-            if state.analysis.complaint:
-                return ()  # the same pass again: who counts passes has heard of it
-            part = self._contribution.progress(state.context, state.analysis.turn + 1, turns, state.pattern)
+            if number <= before:
+                return ()  # a repair, or somebody begins anew: who counts passes has heard of it, and may only count up
+            part = self._contribution.progress(state.context, number, len(names), state.pattern)
             # Nothing was sent before the first of them, so that an answer without any comes as one body.
             opening = () if state.streaming else self._open_stream((("x-accel-buffering", "no"),))
             return (*opening, SendPart(part))
-        told = {"pass": state.analysis.turn + 1, "passes": turns, "pattern": state.pattern}
+        told = {"pass": number, "passes": len(names), "pattern": state.pattern}
         return (SendPart(server_event("progress", msgspec.json.encode(told))),)
 
     def _next_word(self, at: float) -> Commands:

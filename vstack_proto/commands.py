@@ -78,7 +78,7 @@ class StoreCache(Command, frozen=True, gc=False, tag=True):
 
 class JoinFlight(Asking, frozen=True, gc=False, tag=True):
     """Join the analysis of an equal request, or lead it. Answered by ``FlightJoined``, and for a follower then by
-    ``FlightLanded`` or ``FlightHandedOver``.
+    ``FlightLanded`` or ``FlightHandedOver``; before that, ``PassBegun`` tells each time that the leader asks a model.
     """
 
     key: str

@@ -127,10 +127,22 @@ class CacheAnswered(Answered, frozen=True, gc=False, tag=True, kw_only=True):
     helped: tuple[OutcomeCount, ...] | None = None
 
 
-class FlightJoined(Answered, frozen=True, gc=False, tag=True, kw_only=True):
-    """Whether this exchange leads the analysis, follows another's, or is one too many."""
+class FlightJoined(Answered, frozen=True, gc=False, tag=True, kw_only=True, omit_defaults=True):
+    """Whether this exchange leads the analysis, follows another's, or is one too many.
+
+    Attributes:
+        under_way: Of the analysis that is followed, the name of the pass that a model is asked; empty where that is not
+            known.
+    """
 
     role: Literal["leads", "follows", "refused"]
+    under_way: str = ""
+
+
+class PassBegun(Underway, frozen=True, gc=False, tag=True, kw_only=True):
+    """The leader of the flight asks a model; ``name`` is that of the pass, as in its ``ModelRequest``."""
+
+    name: str
 
 
 class FlightLanded(Answered, frozen=True, gc=False, tag=True, kw_only=True):
@@ -285,6 +297,7 @@ AnyAnswered = (
     | QuotaAnswered
     | CacheAnswered
     | FlightJoined
+    | PassBegun
     | FlightLanded
     | FlightHandedOver
     | ModelTried

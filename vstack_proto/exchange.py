@@ -37,6 +37,7 @@ from vstack_proto.events import (
     ModelTried,
     OutcomeReported,
     OutcomesAggregated,
+    PassBegun,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
@@ -141,6 +142,7 @@ _ANSWERS = (
     QuotaAnswered,
     CacheAnswered,
     FlightJoined,
+    PassBegun,
     FlightLanded,
     FlightHandedOver,
     ModelTried,
@@ -180,6 +182,7 @@ RULES: dict[Phase, Row] = {
         rule(DeadlinePassed, X._silent, P.FOLLOW, P.DONE),
         rule(FlightLanded, X._flight_landed, *_ANSWERED),
         rule(FlightHandedOver, X._handed_over, *_AFTER_FLIGHT),
+        rule(PassBegun, X._pass_begun, P.FOLLOW),
     ),
     P.MODEL: _row(
         P.MODEL,

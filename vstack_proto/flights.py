@@ -39,6 +39,10 @@ class Flights(Generic[M]):
         self._members[key] = [member]
         return "leads"
 
+    def followers(self, key: str) -> list[M]:
+        """Who waits for the flight of ``key``."""
+        return self._members.get(key, [])[1:]
+
     def land(self, key: str, member: M) -> list[M]:
         """End the flight that ``member`` leads; returns those who waited for it."""
         members = self._members.get(key)

@@ -80,6 +80,7 @@ class State(msgspec.Struct, gc=False):
         reports: Whether a contribution tells of each pass.
         body: The body as it came, and after its end the one decoded chunk.
         received: Its length on the wire so far.
+        begun: The furthest pass that a model was asked, by this exchange or by the one it follows; 0 before the first.
         agent, crew: Whom the trace is about, where it says so.
         baseline: Name of the detection to compare with, or empty.
         reference: That detection, encoded.
@@ -133,6 +134,7 @@ class State(msgspec.Struct, gc=False):
     key: str = ""
     cache: str = ""
     analysis: AnalysisState | None = None
+    begun: int = 0
     agent: str = ""
     crew: str = ""
     baseline: str = ""

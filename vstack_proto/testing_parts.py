@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from vstack_proto.analysis.machine import request_name
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.events import (
     AnalyticsRead,
@@ -33,6 +34,7 @@ from vstack_proto.events import (
     ModelTried,
     OutcomeReported,
     OutcomesAggregated,
+    PassBegun,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
@@ -156,7 +158,7 @@ _CHOICES: dict[type[Event], dict[str, Sequence[Any]]] = {
     ShutdownAsked: {"now": (False, True)},
     Crashed: {},
 }
-EVENT_KINDS: tuple[type[Event], ...] = (HeadReceived, BodyReceived, ModelAnswered, *_CHOICES)
+EVENT_KINDS: tuple[type[Event], ...] = (HeadReceived, BodyReceived, ModelAnswered, PassBegun, *_CHOICES)
 """Every kind of event that an exchange takes."""
 
 _BODIES = (msgspec.json.encode(canonical_request()), b"{", b'{"trace":{}}', b"[]")
@@ -170,11 +172,13 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
         heads: Whole heads.
         bodies: Parts of bodies.
         texts: What models answer.
+        passes: Names of passes, and one that no pattern has.
     """
 
     heads: tuple[HeadReceived, ...]
     bodies: tuple[bytes, ...] = _BODIES
     texts: tuple[str, ...] = _TEXTS
+    passes: tuple[str, ...] = ()
 
 
 def material(service: Service, bodies: tuple[bytes, ...] = _BODIES, texts: tuple[str, ...] = _TEXTS) -> Material:
@@ -191,7 +195,13 @@ def material(service: Service, bodies: tuple[bytes, ...] = _BODIES, texts: tuple
         path = route.path.replace("{name}", "none").replace("{id}", "lrn_1")
         length = () if route.method == "GET" else (("content-length", "1"),)
         heads.append(head_received("GET" if route.endpoint == "analyze" else route.method, path, (key, *length)))
-    return Material(heads=tuple(heads), bodies=bodies, texts=texts)
+    passes = {
+        request_name(name, one): None
+        for name, pattern in service.catalogue.patterns.items()
+        for mode in pattern.passes.values()
+        for one in mode
+    }
+    return Material(heads=tuple(heads), bodies=bodies, texts=texts, passes=(*passes, "none_of_these"))
 
 
 def sample_event(
@@ -217,6 +227,8 @@ def sample_event(
         return head
     if kind is BodyReceived:
         return BodyReceived(at=at, data=choose(having.bodies), last=choose((False, True)))
+    if kind is PassBegun:
+        return PassBegun(at=at, ticket=ticket, name=choose(having.passes))
     if kind is ModelAnswered:
         return ModelAnswered(at=at, ticket=ticket, text=choose(having.texts), usage=choose((Usage(), Usage(7, 2))))
     fields = {name: choose(values) for name, values in _CHOICES[kind].items()}

@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 import anyio
 
-from vstack_proto.commands import JoinFlight, LandFlight, LeaveFlight, StoreCache
-from vstack_proto.events import ExchangeEvent, FlightHandedOver, FlightJoined, FlightLanded
+from vstack_proto.commands import CallModel, JoinFlight, LandFlight, LeaveFlight, StoreCache
+from vstack_proto.events import ExchangeEvent, FlightHandedOver, FlightJoined, FlightLanded, PassBegun
 from vstack_proto.flights import Flights
 from vstack_proto.values import CacheEntry, Landing
 from vstack_runtime.backends import FlightStore, StoreAway
@@ -84,18 +84,37 @@ class Flying:
         self._look_up = look_up
         self._keep = keep
         self._shared: dict[str, _Shared] = {}
+        # Of each exchange in a flight, which one; and of each flight that is led here, the pass that a model is asked.
+        self._flights_of: dict[Party, str] = {}
+        self._under_way: dict[str, str] = {}
 
     def join(self, command: JoinFlight, party: Party, at: float) -> FlightJoined | None:
         """Take a place in a flight; None where other replicas are asked first, and the party is told later."""
         member = (party, command.ticket)
         role = self.flights.join(command.key, member)
+        if role != "refused":
+            self._flights_of[party] = command.key
         self._count(len(self.flights))
         if role == "leads" and self._store is not None:
             shared = self._shared[command.key] = _Shared(command.key, member)
             store = self._store
             spawn(lambda: self._fly(store, shared), "shared flight")
             return None
-        return FlightJoined(at=at, ticket=command.ticket, role=role)
+        under_way = self._under_way.get(command.key, "") if role == "follows" else ""
+        return FlightJoined(at=at, ticket=command.ticket, role=role, under_way=under_way)
+
+    def asked(self, command: CallModel, party: Party) -> None:
+        """A party asks a model: whoever follows the flight that it leads is told of it, later comers too.
+
+        Only within this process: among replicas, a flight tells no more than how it ended.
+        """
+        key = self._flights_of.get(party, "")
+        leader = self.flights.leader(key)
+        if leader is None or leader[0] is not party:
+            return
+        self._under_way[key] = command.request.name
+        for follower, ticket in self.flights.followers(key):
+            follower.tell(PassBegun(at=self._clock(), ticket=ticket, name=command.request.name))
 
     def keep_later(self, command: StoreCache) -> bool:
         """Whether a detection is put into the cache by the flight it belongs to, before the others hear of it.
@@ -111,6 +130,7 @@ class Flying:
     def land(self, command: LandFlight, party: Party) -> None:
         """End a flight that the party leads."""
         led = self.flights.leader(command.key) == (party, command.ticket)
+        self._forget(party, command.key if led else "")
         waiting = self.flights.land(command.key, (party, command.ticket))
         self._count(len(self.flights))
         self._tell_landed(waiting, command.landing)
@@ -121,6 +141,7 @@ class Flying:
     def leave(self, command: LeaveFlight, party: Party) -> None:
         """Give up a place in a flight."""
         member = (party, command.ticket)
+        self._forget(party, command.key if self.flights.leader(command.key) == member else "")
         heir = self.flights.leave(command.key, member)
         self._count(len(self.flights))
         shared = self._shared.get(command.key)
@@ -137,6 +158,10 @@ class Flying:
         if heir is not None:
             heir[0].tell(FlightHandedOver(at=self._clock(), ticket=heir[1]))
 
+    def _forget(self, party: Party, led: str) -> None:
+        self._flights_of.pop(party, None)
+        self._under_way.pop(led, None)
+
     def _end(self, shared: _Shared, landing: Landing | None) -> None:
         if self._shared.get(shared.key) is shared:
             del self._shared[shared.key]
@@ -145,6 +170,7 @@ class Flying:
 
     def _tell_landed(self, waiting: list[Member], landing: Landing) -> None:
         for follower, ticket in waiting:
+            self._flights_of.pop(follower, None)
             follower.tell(FlightLanded(at=self._clock(), ticket=ticket, landing=landing))
 
     # With other replicas.

@@ -107,7 +107,7 @@ class Performer:
             JoinFlight: self._join,
             LandFlight: self._land,
             LeaveFlight: self._leave,
-            CallModel: lambda command, party, at: LATER,
+            CallModel: self._ask_model,
             CheckReadiness: self._check_readiness,
             RenderMetrics: self._render,
             Record: self._record,
@@ -274,6 +274,10 @@ class Performer:
         return None
 
     # Models.
+
+    def _ask_model(self, command: CallModel, party: Party, at: float) -> Outcome:
+        self.flying.asked(command, party)
+        return LATER
 
     async def _call_model(self, command: CallModel, told: Callable[[Answered], object] | None) -> Answered:
         provider, request = self.engine.provider, command.request

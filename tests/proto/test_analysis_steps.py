@@ -37,6 +37,7 @@ from vstack_proto.events import (
     KeyChecked,
     ModelAnswered,
     ModelFailed,
+    PassBegun,
     PeerLeft,
 )
 from vstack_proto.exchange import Exchange
@@ -359,6 +360,50 @@ def test_a_follower_who_listens_hears_of_the_passes_once_it_leads() -> None:
                 ModelAnswered(at=START, ticket=2, text='{"verdict": "fine"}'),
                 [LandFlight, SendPart, EndStream, Record],
             ),
+        ],
+    )
+
+
+def part(number: int) -> SendPart:
+    return SendPart(b'event: progress\ndata: {"pass":%d,"passes":2,"pattern":"last_word"}\n\n' % number)
+
+
+def test_a_follower_who_listens_hears_of_the_passes_that_its_leader_begins() -> None:
+    exchange = at_flight(ASKING, ("accept", "text/event-stream"), body=msgspec.json.encode({"trace": TRACE}))
+    play(
+        exchange,
+        [
+            # It comes while the first pass is under way.
+            (
+                FlightJoined(at=START, ticket=1, role="follows", under_way="last_word_reread"),
+                [like(StartStream, status=200), part(1), ArmDeadline(START + 15.0)],
+            ),
+            (
+                PassBegun(at=START + 5.0, ticket=1, name="last_word_verdict"),
+                [part(2), ArmDeadline(START + 20.0)],
+            ),
+            # A repair, of which the leader's caller hears too.
+            (
+                PassBegun(at=START + 6.0, ticket=1, name="last_word_verdict"),
+                [part(2), ArmDeadline(START + 21.0)],
+            ),
+            (PassBegun(at=START + 7.0, ticket=1, name="nobody_knows"), []),
+            # The leader leaves: the analysis begins anew.
+            (
+                FlightHandedOver(at=START + 8.0, ticket=1),
+                [part(1), ArmDeadline(START + 23.0), like(CallModel, ticket=2)],
+            ),
+        ],
+    )
+
+
+def test_a_follower_who_does_not_listen_is_sent_nothing_before_the_answer() -> None:
+    exchange = at_flight(ASKING, body=msgspec.json.encode({"trace": TRACE}))
+    play(
+        exchange,
+        [
+            (FlightJoined(at=START, ticket=1, role="follows", under_way="last_word_reread"), []),
+            (PassBegun(at=START + 5.0, ticket=1, name="last_word_verdict"), []),
         ],
     )
 

@@ -33,11 +33,13 @@ from vstack_proto.events import (
     BodyReceived,
     CacheAnswered,
     Crashed,
+    FlightHandedOver,
     FlightJoined,
     KeyChecked,
     LearningRecorded,
     LearningsRecalled,
     ModelAnswered,
+    PassBegun,
     QuotaAnswered,
 )
 from vstack_proto.exchange import Exchange
@@ -245,6 +247,27 @@ def test_passes_are_told_of_where_that_is_wanted_and_a_repair_is_no_pass() -> No
                     like(Record, status=200, outcome="ok", calls=3),
                 ),
             ),
+        ],
+    )
+
+
+def test_who_follows_is_told_of_passes_too_and_its_numbers_only_rise() -> None:
+    play(
+        begun(b"tell"),
+        [
+            # Nothing is known of how far the leader is: nothing is sent yet.
+            (FlightJoined(at=START, ticket=1, role="follows"), ()),
+            (
+                PassBegun(at=START, ticket=1, name="last_word_verdict"),
+                (
+                    like(StartStream, status=200, headers={"x-accel-buffering": "no"}),
+                    SendPart(b"CONTEXT 2/2 LAST_WORD"),
+                    ArmDeadline(START + 15.0),
+                ),
+            ),
+            (PassBegun(at=START + 1.0, ticket=1, name="last_word_verdict"), ()),
+            # It leads now, and begins anew with the first pass.
+            (FlightHandedOver(at=START + 2.0, ticket=1), (ArmDeadline(START + 17.0), like(CallModel, ticket=2))),
         ],
     )
 

@@ -19,6 +19,16 @@ def test_one_leads_and_the_others_hear_of_it() -> None:
     assert flights.join("k", "d") == "leads"
 
 
+def test_who_follows_can_be_told_before_the_end() -> None:
+    flights: Flights[str] = Flights(10)
+    for name in "abc":
+        flights.join("k", name)
+    assert flights.followers("k") == ["b", "c"]
+    assert flights.leave("k", "a") == "b"
+    assert flights.followers("k") == ["c"]
+    assert flights.followers("none") == []
+
+
 def test_only_its_leader_lands_a_flight() -> None:
     flights: Flights[str] = Flights(10)
     for name in "ab":

@@ -37,6 +37,7 @@ from vstack_proto.events import (
     ModelTried,
     OutcomeReported,
     OutcomesAggregated,
+    PassBegun,
     PeerLeft,
     QuotaAnswered,
     ReadinessAnswered,
@@ -103,6 +104,7 @@ LANDED = FlightLanded(at=START, ticket=0, landing=Landing(entry=ENTRY))
 HANDED = FlightHandedOver(at=START, ticket=0)
 REREAD = ModelAnswered(at=START, ticket=0, text='{"left_open": false}')
 VERDICT = ModelAnswered(at=START, ticket=0, text='{"verdict": "fine"}')
+BEGUN = PassBegun(at=START, ticket=0, name="last_word_reread")
 TRIED = ModelTried(at=START, ticket=0, usage=Usage(3, 1))
 FAILED = ModelFailed(at=START, ticket=0, kind="refused", message="no")
 READY = ReadinessAnswered(at=START, ticket=0, status="ready", detail="it is", checks={})
@@ -186,6 +188,7 @@ ARROWS: dict[tuple[Phase, type[Event], Phase], tuple[Service, tuple[Event, ...]]
     (P.FLIGHT, FlightJoined, P.MODEL): (ASKING, (PLAIN_HEAD, DATA, END, LEADS)),
     (P.FLIGHT, FlightJoined, P.DONE): (OPEN, (PLAIN_HEAD, DATA, END, REFUSES)),
     (P.FOLLOW, FlightLanded, P.DONE): (OPEN, (PLAIN_HEAD, DATA, END, FOLLOWS, LANDED)),
+    (P.FOLLOW, PassBegun, P.FOLLOW): (OPEN, (PLAIN_HEAD, DATA, END, FOLLOWS, BEGUN)),
     (P.FOLLOW, FlightHandedOver, P.MODEL): (ASKING, (PLAIN_HEAD, DATA, END, FOLLOWS, HANDED)),
     (P.FOLLOW, FlightHandedOver, P.DONE): (OPEN, (PLAIN_HEAD, OFFLINE_DATA, END, FOLLOWS, HANDED)),
     (P.MODEL, ModelAnswered, P.MODEL): (ASKING, (PLAIN_HEAD, DATA, END, LEADS, REREAD)),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 import structlog
 
@@ -35,6 +36,7 @@ from vstack_proto.events import (
     MetricsRendered,
     ModelAnswered,
     ModelFailed,
+    PassBegun,
     QuotaAnswered,
     ReadinessAnswered,
 )
@@ -273,6 +275,50 @@ def test_a_leader_who_leaves_hands_over_to_who_has_waited_longest() -> None:
     assert now(one, LeaveFlight(1, "key-1"), second) is None
     assert now(one, LeaveFlight(1, "key-1"), first) is None
     assert (leader.events, second.events, len(one.flying.flights)) == ([], [], 0)
+
+
+def asks(name: str) -> CallModel:
+    return CallModel(9, msgspec.structs.replace(QUESTION, name=name), NOW + 30.0)
+
+
+def test_who_follows_hears_which_pass_begins_and_who_comes_later_which_one_runs() -> None:
+    one = performer()
+    leader, first, late, other = Told(), Told(), Told(), Told()
+    assert now(one, JoinFlight(1, "key-1"), leader) == FlightJoined(at=NOW, ticket=1, role="leads")
+    assert now(one, JoinFlight(5, "key-1"), first) == FlightJoined(at=NOW, ticket=5, role="follows")
+    now(one, JoinFlight(1, "key-2"), other)
+    assert now(one, asks("read"), leader) is LATER
+    told = FlightJoined(at=NOW, ticket=2, role="follows", under_way="read")
+    assert now(one, JoinFlight(2, "key-1"), late) == told
+    now(one, asks("judge"), leader)
+    now(one, asks("elsewhere"), other)
+    now(one, asks("nowhere"), Told())
+    judged = [PassBegun(at=NOW, ticket=ticket, name="judge") for ticket in (5, 2)]
+    assert first.events == [PassBegun(at=NOW, ticket=5, name="read"), judged[0]]
+    assert (late.events, leader.events, other.events) == ([judged[1]], [], [])
+
+
+def test_an_heir_begins_anew_and_a_flight_that_is_over_is_forgotten() -> None:
+    one = performer()
+    leader, heir, third, fourth = Told(), Told(), Told(), Told()
+    for party in (leader, heir, third):
+        now(one, JoinFlight(1, "key-1"), party)
+    now(one, asks("judge"), leader)
+    now(one, LeaveFlight(1, "key-1"), leader)
+    # Nothing runs until the heir asks.
+    assert now(one, JoinFlight(1, "key-1"), fourth) == FlightJoined(at=NOW, ticket=1, role="follows")
+    now(one, asks("read"), leader)  # it leads nothing any more
+    now(one, asks("read"), heir)
+    now(one, LeaveFlight(1, "key-1"), fourth)
+    now(one, asks("judge"), heir)
+    told = [one.name for one in third.events if isinstance(one, PassBegun)]
+    assert told == ["judge", "read", "judge"]
+    assert [type(event) for event in fourth.events] == [PassBegun]
+    now(one, LandFlight(1, "key-1", Landing(entry=ENTRY)), heir)
+    now(one, asks("late"), heir)
+    assert third.events[-1] == FlightLanded(at=NOW, ticket=1, landing=Landing(entry=ENTRY))
+    now(one, JoinFlight(1, "key-1"), third)
+    assert now(one, JoinFlight(1, "key-1"), fourth) == FlightJoined(at=NOW, ticket=1, role="follows")
 
 
 def test_one_flight_too_many_is_refused() -> None:

@@ -13,7 +13,7 @@ import msgspec
 from vstack_proto.analysis.injection import addresses_a_model
 from vstack_proto.analysis.prompts import answer_schema, of_pattern, shared_prompt
 from vstack_proto.events import ModelAnswered, ModelFailed
-from vstack_proto.patterns.common import Case, Detection, Mode, Pattern, Reading, Signal
+from vstack_proto.patterns.common import Case, Detection, Mode, Pass, Pattern, Reading, Signal
 from vstack_proto.values import Failure, ModelRequest, Usage
 
 OFFLINE = "offline"
@@ -146,7 +146,7 @@ class Analysis:
             system=of_pattern(self.pattern),
             shared=shared_prompt(self.case.reading, state.trace),
             instruction=asked.instruction(self.case, answers),
-            name=f"{self.pattern.name}_{asked.name}",
+            name=request_name(self.pattern.name, asked),
             schema=answer_schema(asked.answer),
             schemas=tuple(answer_schema(one.answer) for one in passes),
             previous=state.previous or None,
@@ -183,6 +183,11 @@ class Analysis:
             injection_detected=injected(self.case),
         )
         return Concluded(msgspec.json.encode(stamped))
+
+
+def request_name(pattern: str, asked: Pass) -> str:
+    """What the question of a pass is called, to models and to whoever follows the analysis."""
+    return f"{pattern}_{asked.name}"
 
 
 def run_id(request_id: str, wall: float) -> str:

@@ -18,6 +18,7 @@ from vstack_runtime.conformance.parts import (
     GatedCache,
     GatedLimiter,
     GatedProvider,
+    PacedProvider,
     must,
     wait_until,
 )
@@ -207,7 +208,41 @@ def long_stream(kit: Kit) -> None:
             told.append(peer.part())
         must(peer.send(request("/livez")).answer().status == 200, "the connection lives on")
     names = [[part.split(b"\n")[0] for part in told if part not in (HEARTBEAT, b"")] for told in parts]
-    must(names == [[b"event: progress", b"event: result"], [b"event: result"]], f"{names}")
+    must(names == [[b"event: progress", b"event: result"]] * 2, f"{names}")
+
+
+def followers_hear_of_passes(kit: Kit) -> None:
+    """Who follows a shared analysis hears of each pass as its leader does, from the one on that runs when they come."""
+    provider, cache = PacedProvider(2), CountingCache()
+    kit.start(provider=provider, cache=cache)
+
+    def come(name: str) -> Peer:
+        return kit.connect(analysis("shared", EVENTS, mode="standard", model=None, name=name))
+
+    leader = come("leads")
+    provider.gates[0].wait_for(1)
+    early, silent = come("follows early"), kit.connect(analysis("shared", mode="standard", model=None, name="silent"))
+    wait_until(lambda: cache.looked_up == 3, "three exchanges have come to the flight")
+    provider.gates[0].open()
+    provider.gates[1].wait_for(1)
+    late = come("follows late")
+    parts: list[list[bytes]] = []
+    for peer in (early, late):
+        must(peer.head().startswith(b"HTTP/1.1 200 "), "the stream has begun")
+        parts.append([peer.part()])
+    # Each has heard while the model was still asked.
+    must(b'"pass":1,' in parts[0][0] and b'"pass":2,' in parts[1][0], f"{parts}")
+    provider.gates[1].open()
+    for peer, told in zip((early, late), parts, strict=True):
+        while told[-1]:
+            told.append(peer.part())
+    heard = [*(leader.answer().parts or ())]
+    names = [part.split(b"\n")[0] for part in heard]
+    must(names == [b"event: progress", b"event: progress", b"event: result", b""], f"{names}")
+    must(parts == [heard, heard[1:]], f"all hear the same: {parts}")
+    answer = silent.answer()
+    must(answer.fields["x-cache"] == "coalesced" and answer.parts is None, "who listens to nothing has one body")
+    must(provider.gates[1].came == 1, "the model was asked once for each pass")
 
 
 def late_stream(kit: Kit) -> None:
@@ -349,6 +384,7 @@ ENDINGS: tuple[Scenario, ...] = (
     Scenario("a follower leaves", follower_leaves),
     Scenario("leaves a stream", leaves_a_stream),
     Scenario("a long stream", long_stream),
+    Scenario("followers hear of passes", followers_hear_of_passes),
     Scenario("a late stream", late_stream),
     Scenario("a stream that nobody reads", unread_stream, wire=True),
     Scenario("a request behind one that waits", pipelined_behind),

@@ -112,6 +112,30 @@ class GatedProvider:
         return Reply('{"verdict":"heard"}')
 
 
+class PacedProvider:
+    """A provider whose calls wait at a gate each.
+
+    Attributes:
+        gates: Of the first call, of the second, and so on.
+    """
+
+    name = "scripted"
+    default_model = "scripted-1"
+
+    def __init__(self, calls: int) -> None:
+        """
+        Args:
+            calls: How many there may be.
+        """
+        self.gates = [Gate() for _ in range(calls)]
+
+    async def ask(self, request: ModelRequest, timeout: float) -> Reply:  # noqa: ASYNC109 - as Provider has it
+        """Answer once the gate of this call is open."""
+        gate = next(gate for gate in self.gates if not gate.came)
+        await gate.pass_through()
+        return Reply('{"verdict":"heard"}')
+
+
 class GatedCache:
     """An empty cache whose look-ups wait at a gate."""
 
