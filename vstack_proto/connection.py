@@ -44,7 +44,7 @@ from vstack_proto.exchange import AnyExchange, new_exchange
 from vstack_proto.framing import Head
 from vstack_proto.intake import framing_refused, nth_request_id, without_secrets
 from vstack_proto.service import Service
-from vstack_proto.stage import LINGER_SECONDS, MAX_TURN_BYTES, MAX_WAITING_BYTES, Stage
+from vstack_proto.stage import LINGER_SECONDS, MAX_PIPELINED_BYTES, MAX_TURN_BYTES, MAX_WAITING_BYTES, Stage
 from vstack_proto.wire import (
     CONTINUE,
     LAST_CHUNK,
@@ -84,7 +84,7 @@ class Connection:
         self._wall = self._wall_at = self._deadline = self._armed = self._write_deadline = 0.0
         self._paused_reading = self._paused_writing = self._wants_body = self._ended = self._chunked = False
         self._closing = self._draining = self._held = False
-        self._drained = self._sent = self._unwritten = 0
+        self._drain_left = self._sent = self._unwritten = 0
         self._known: tuple[WireHead, Head, str | None] | None = None
 
     def opened(self, at: float) -> Commands:
@@ -137,8 +137,8 @@ class Connection:
             self._end_of_input(event)
             return
         if self.stage is LINGER:
-            self._drained += len(event.data)
-            if self._drained > self.service.policy.limits.drain_bytes:
+            self._drain_left -= len(event.data)
+            if self._drain_left < 0:
                 self._close(event.at)
             return
         self._wire.receive(event.data)
@@ -255,7 +255,7 @@ class Connection:
 
     def _balance(self) -> None:
         """Stop reading while what has come is more than may wait; read on once it is worked off."""
-        too_much = self._wire.buffered > MAX_WAITING_BYTES
+        too_much = self.stage is not LINGER and self._wire.buffered > MAX_WAITING_BYTES
         if too_much and not self._paused_reading:
             self._out.append(PauseReading())
         elif self._paused_reading and not too_much:
@@ -324,9 +324,10 @@ class Connection:
             self._wire.next_request()
             self.stage = IDLE
             self._deadline = at + self.service.policy.limits.keep_alive_timeout
-        elif unread:
+        elif unread or self._wire.pending:
             self.stage = LINGER
-            self._drained = self._wire.buffered
+            most = self.service.policy.limits.drain_bytes if unread else MAX_PIPELINED_BYTES
+            self._drain_left = most - self._wire.buffered
             self._deadline = at + LINGER_SECONDS
         else:
             self._close(at)

@@ -16,8 +16,13 @@ from vstack_proto.errors import RemoteProtocolError
 Headers = tuple[tuple[str, str], ...]
 """Names in lower case, values as latin-1 text without white space around them, in the order of arrival."""
 
-# Apache's LimitRequestFields is 100 as well; nginx and h11 count bytes only.
+# In a head, or in a trailer section. Apache's LimitRequestFields is 100 as well; nginx and h11 count bytes only.
 MAX_FIELDS = 100
+
+# The head, with its empty line; also each trailer section. IIS: 16 KiB, h11: 16 KiB, Tomcat: 8 KiB, node: 16 KiB.
+MAX_HEAD_BYTES = 16_384
+# A line without its CRLF. Apache's LimitRequestLine and nginx's large_client_header_buffers: 8 KiB.
+MAX_LINE_BYTES = 8_192
 
 # 19 digits hold every length below 2**63, what nginx, haproxy and Apache can count to.
 MAX_LENGTH_DIGITS = 19
@@ -29,6 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _VERSION = re.compile(r"HTTP/([0-9]+(?:\.[0-9]+)?)")
 _FIELD = re.compile(rf"{TOKEN}++:.*+")
+_METHOD = re.compile(rf"{TOKEN}++")
 _NOT_IN_TARGET = re.compile(r"[^\x21-\x7e]|#")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?]*)(.*)")
 # RFC 3986, section 3.2.2, less the sub-delims: no name that resolves has them, and "a.example,b.example" is what two
@@ -81,6 +87,19 @@ def too_large(what: str, limit: int) -> RemoteProtocolError:
     """The refusal of a head, or a part of one, with more than ``limit`` bytes: 431 ``headers_too_large``."""
     message = f"{what} has more than {limit} bytes, the most that is allowed. Send fewer or shorter headers."
     return RemoteProtocolError(431, "headers_too_large", message, limit=limit)
+
+
+def check_size(method: str, target: str, headers: Headers) -> None:
+    """Refuse a head that is too large, though another server has let it through; as it would be on the wire.
+
+    Raises:
+        RemoteProtocolError: 431 ``headers_too_large``.
+    """
+    sizes = [len(method) + len(target) + len("  HTTP/1.1"), *(len(name) + len(value) + 2 for name, value in headers)]
+    if max(sizes) > MAX_LINE_BYTES:
+        raise too_large("A line of the head or trailers", MAX_LINE_BYTES)
+    if sum(sizes) + 2 * len(sizes) + 2 > MAX_HEAD_BYTES:
+        raise too_large("The head", MAX_HEAD_BYTES)
 
 
 def too_many_fields(count: str, limit: int) -> RemoteProtocolError:
@@ -226,6 +245,17 @@ def split_fields(lines: list[str]) -> Headers:
     return tuple(headers)
 
 
+def begun(request_line: str) -> tuple[str, str, Headers]:
+    """What can be told of a request of whose head this is the first line, whatever is wrong behind it.
+
+    Returns:
+        Method and target, empty where they are not plain, and no fields.
+    """
+    method, _, rest = request_line.partition(" ")
+    target = rest.partition(" ")[0]
+    return (method if _METHOD.fullmatch(method) else ""), (target if _is_plain(target) else ""), ()
+
+
 def why_unreadable(request_line: str, lines: list[str], max_fields: int) -> RemoteProtocolError:
     """Why a parser refused a head, in the words and with the status of our contract.
 
@@ -237,8 +267,6 @@ def why_unreadable(request_line: str, lines: list[str], max_fields: int) -> Remo
     method, _, rest = request_line.partition(" ")
     for line in lines:
         if fault := field_fault(line):
-            # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2).
-            fault.head = (method, "", ()) if method == "HEAD" else None
             return fault
     target, _, version = rest.partition(" ")
     if number := _VERSION.fullmatch(version):

@@ -89,7 +89,8 @@ def varied(head: Head, changes: Iterable[tuple[str, str, str]]) -> Head | None:
         if name in _SHAPING or fields[name] != was:
             return None
         if name == "content-length":
-            if not _LENGTH.fullmatch(value) or head.expects_continue:
+            # Whether a 100 is wanted depends on there being content.
+            if not _LENGTH.fullmatch(value) or "expect" in fields:
                 return None
             length = int(value)
         fields[name] = value

@@ -7,7 +7,7 @@ import msgspec
 from vstack_proto.auth import credential_of
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import FramingRefused, HeadReceived
-from vstack_proto.framing import Head, Headers, check_head
+from vstack_proto.framing import Head, Headers, check_head, check_size
 
 # What proves who a caller is, or carries its session: it ends here, so that no event, log or tape can hold it.
 SECRET_FIELDS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
@@ -47,6 +47,7 @@ def checked_head(
 ) -> HeadReceived | FramingRefused:
     """The first event for a head that another server has parsed: what still shows in it is checked here."""
     try:
+        check_size(method, target, headers)
         head, credential = without_secrets(check_head(method, target, headers, http_version), headers)
     except RemoteProtocolError as refusal:
         refusal.head = method, target, headers

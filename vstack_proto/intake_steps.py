@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from vstack_proto.address import client_address, is_trusted
@@ -31,8 +32,11 @@ from vstack_proto.negotiation import EVENTS, JSON, PROBLEM, accepted
 from vstack_proto.state import BODY, HEAD, KEY, METRICS, PENALTY, QUOTA, READINESS, State
 
 _is_request_id = re.compile(r"[A-Za-z0-9._:-]{1,200}").fullmatch
-# W3C Trace Context, section 3.2: version, trace-id, parent-id, flags.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?")
+# W3C Trace Context, section 3.2: version, trace-id, parent-id, flags. No version is ff, no id is all zeros, and only
+# versions to come have more behind the flags.
+_TRACEPARENT = re.compile(
+    r"(?!ff|00.{54})[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?"
+)
 _OFFERS = (JSON, PROBLEM, EVENTS)
 
 
@@ -132,6 +136,13 @@ class IntakeSteps(LearningSteps):
             unread=True,
         )
         self._trace_back()
+        with contextlib.suppress(RemoteProtocolError):
+            # Refused or not, a request to an analysis counts as one; what one to a contributed route wants, only its
+            # body tells.
+            match = self.service.routes.find(event.method, event.path)
+            if match.route.contribution is None:
+                state, route = self.state, match.route
+                state.route, state.endpoint, state.pattern = route.path, route.endpoint, match.name
         raise RemoteProtocolError(event.status, event.code, event.message)
 
     def _bad_body(self, event: FramingRefused) -> Commands:

@@ -12,6 +12,9 @@ MAX_TURN_BYTES = 65536
 # How long a refused peer may go on sending before the connection closes under it; closing at once would make its stack
 # throw the answer away (RFC 9112, section 9.6).
 LINGER_SECONDS = 2.0
+# What may come meanwhile behind the last request that a connection serves: a client that pipelines has sent it already,
+# and loses answers that it has not read where it finds the connection reset.
+MAX_PIPELINED_BYTES = 1 << 20
 
 
 class Stage(enum.Enum):

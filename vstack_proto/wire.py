@@ -16,7 +16,16 @@ import msgspec
 
 from vstack_proto import framing
 from vstack_proto.errors import LocalProtocolError, RemoteProtocolError
-from vstack_proto.framing import MAX_FIELDS, Head, Headers, check_head, invalid, split_fields
+from vstack_proto.framing import (
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    MAX_LINE_BYTES,
+    Head,
+    Headers,
+    check_head,
+    invalid,
+    split_fields,
+)
 from vstack_proto.heads import KnownHead
 from vstack_proto.heads import WireHead as WireHead
 
@@ -32,11 +41,8 @@ _OUT = re.compile(r"HTTP/1\.1 [1-5][0-9]{2} \r\n(?:[!#$%&'*+.^_`|~0-9a-z-]++: [^
 class WireLimits(msgspec.Struct, frozen=True, gc=False):
     """How much of a request's framing is read before it is refused; bytes, unless said otherwise."""
 
-    # The head, with its empty line; also each trailer section. IIS: 16 KiB, h11: 16 KiB, Tomcat: 8 KiB, node: 16 KiB.
-    max_head_bytes: int = 16384
-    # A line without its CRLF. Apache's LimitRequestLine and nginx's large_client_header_buffers: 8 KiB.
-    max_line_bytes: int = 8192
-    # Header fields in a head, or in a trailer section. Apache's LimitRequestFields: 100.
+    max_head_bytes: int = MAX_HEAD_BYTES
+    max_line_bytes: int = MAX_LINE_BYTES
     max_fields: int = MAX_FIELDS
     # From the size to the CRLF. Nothing uses extensions; Go and node limit them since they served for floods (2023-24).
     max_chunk_extension: int = 16
@@ -105,6 +111,11 @@ class WireReader:
     def buffered(self) -> int:
         """Bytes received and not yet turned into events. Stop reading from the peer while this is large."""
         return len(self._buf) - self._at
+
+    @property
+    def pending(self) -> int:
+        """Bytes that came behind this request, where a next one may be; read only once it is taken."""
+        return self.buffered if self._keep_alive else 0
 
     @property
     def complete(self) -> bool:
@@ -202,6 +213,18 @@ class WireReader:
         return WireClosed()
 
     def _read_head(self) -> WireHead | None:
+        buf, at = self._buf, self._at
+        try:
+            return self._head()
+        except RemoteProtocolError as refusal:
+            if refusal.head is None:
+                # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2), and a request
+                # to an analysis is counted as one.
+                line, ended, _ = bytes(buf[at : at + self._limits.max_line_bytes]).lstrip(b"\r\n").partition(b"\r\n")
+                refusal.head = framing.begun(line.decode("latin-1")) if ended else None
+            raise
+
+    def _head(self) -> WireHead | None:
         buf, at, limits = self._buf, self._at, self._limits
         # The common case, a sound head that is all there, costs one match; anything else is walked line by line.
         sound = None if self._line else _SOUND.match(buf, at, at + limits.max_head_bytes)

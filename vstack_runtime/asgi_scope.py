@@ -78,7 +78,10 @@ def _next(known: HeadReceived, before: Pairs, pairs: Pairs) -> HeadReceived | No
         if old == new:
             continue
         name, value = old[0].decode("latin-1"), new[1].decode("latin-1")
-        if old[0] != new[0] or name in SECRET_FIELDS or not value.isprintable() or value != value.strip():
+        # What grows may be too large.
+        if old[0] != new[0] or len(new[1]) > len(old[1]) or name in SECRET_FIELDS:
+            return None
+        if not value.isprintable() or value != value.strip():
             return None
         changes.append((name, old[1].decode("latin-1"), value))
     head = varied(known.head, changes)

@@ -150,12 +150,37 @@ HEADS = [
 def test_a_head_that_cannot_be_trusted_is_refused(
     shared: Server, name: str, status: int, code: str, data: bytes
 ) -> None:
-    before = shared.metric("vstack_http_responses_total", route="other", status=str(status))
+    analysis = data.startswith(b"POST ")
+    route = "/v1/analyze/{name}" if analysis else "/livez" if data.startswith(b"GET ") else "other"
+    before = shared.metric("vstack_http_responses_total", route=route, status=str(status))
+    counted = shared.counted()
     answer = shared.raw(data)
     assert answer.outcome == (status, code)
     check_form(answer, "plain")
     assert answer.headers["connection"] == "close"
-    assert shared.metric("vstack_http_responses_total", route="other", status=str(status)) == before + 1
+    assert shared.metric("vstack_http_responses_total", route=route, status=str(status)) == before + 1
+    outcome = "request_too_large" if status == 431 else "validation_error"
+    assert shared.newly_counted(counted) == ({("aar", "other", outcome): 1} if analysis else {})
+
+
+LINES_REFUSED = [
+    ("a line too long", 431, [f"X-Long: {'v' * 9_000}"]),
+    ("a head too long", 431, [f"X-{n}: {'v' * 4_000}" for n in range(5)]),
+    ("no colon", 400, ["nonsense"]),
+    ("a folded line", 400, ["X-A: 1", " 2"]),
+    ("a length that is none", 400, ["Content-Length: x"]),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "fields"), LINES_REFUSED, ids=[row[0] for row in LINES_REFUSED])
+def test_a_request_whose_head_cannot_be_read_counts_for_its_analysis(
+    shared: Server, name: str, status: int, fields: list[str]
+) -> None:
+    counted = shared.counted()
+    answer = shared.raw(head("POST", AAR, *fields))
+    assert answer.status == status
+    outcome = "request_too_large" if status == 431 else "validation_error"
+    assert shared.newly_counted(counted) == {("aar", "other", outcome): 1}
 
 
 POST = b"POST / HTTP/1.1\r\n"

@@ -44,7 +44,7 @@ from vstack_proto.events import (
 )
 from vstack_proto.limits import Limits
 from vstack_proto.service import Service
-from vstack_proto.stage import LINGER_SECONDS, MAX_TURN_BYTES, Stage
+from vstack_proto.stage import LINGER_SECONDS, MAX_PIPELINED_BYTES, MAX_TURN_BYTES, Stage
 from vstack_proto.testing import START, WALL, make_service
 
 OPEN = make_service(PATTERN, BROKEN)
@@ -135,7 +135,43 @@ def test_a_connection_serves_only_so_many_requests() -> None:
     first, second = line.take_answers()
     assert "connection" not in first.headers
     assert second.headers["connection"] == "close"
+    # The third was sent before its client could know: closed at once, the system might take back what it has not read.
+    assert (line.ended, line.connection.stage) == ("", Stage.LINGER)
+    line.receive(b"")
     assert (line.ended, line.connection.stage) == ("close", Stage.CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "pattern", "outcome"),
+    [
+        ("/v1/analyze/last_word", "/v1/analyze/{name}", "last_word", "validation_error"),
+        ("/v1/analyze/nobody", "/v1/analyze/{name}", "other", "validation_error"),
+        ("/livez", "/livez", "other", ""),
+        ("nonsense", "other", "other", ""),
+    ],
+)
+def test_a_refused_head_counts_for_what_it_asks(path: str, route: str, pattern: str, outcome: str) -> None:
+    for fields in ("no colon\r\n", "Host: a\r\nX_A: 1\r\n"):
+        line = Line(OPEN)
+        line.receive(f"{'GET' if path == '/livez' else 'POST'} {path} HTTP/1.1\r\n{fields}\r\n".encode())
+        record = line.last(Record)
+        assert (record.status, record.route, record.pattern, record.outcome) == (400, route, pattern, outcome)
+
+
+def test_the_last_request_with_nothing_behind_it_ends_the_connection_at_once() -> None:
+    line = Line(SHORT)
+    line.receive(ALIVE * 2)
+    assert (len(line.take_answers()), line.ended) == (2, "close")
+
+
+def test_requests_behind_the_last_are_thrown_away_within_bounds() -> None:
+    for part, parts in ((ALIVE * 500, 2), (b"x" * MAX_PIPELINED_BYTES, 1)):
+        line = Line(SHORT)
+        line.receive(ALIVE * 3, *[part] * parts)
+        assert (len(line.take_answers()), line.reading) == (2, True)
+        assert line.ended == ("close" if parts == 1 else "")
+        line.pass_time(LINGER_SECONDS)
+        assert line.ended == "close"
 
 
 def test_a_request_that_says_close_is_the_last() -> None:
@@ -425,7 +461,9 @@ def test_reading_stops_while_too_much_waits() -> None:
         reading.append(line.reading)
     ready(line)
     assert [*reading, line.reading] == [True, False, True]
-    assert (len(line.take_answers()), line.ended) == (1000, "close")
+    assert (len(line.take_answers()), line.connection.stage) == (1000, Stage.LINGER)
+    line.pass_time(LINGER_SECONDS)
+    assert line.ended == "close"
 
 
 def test_a_flood_of_requests_is_answered_in_turns() -> None:

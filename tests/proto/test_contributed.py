@@ -43,14 +43,19 @@ from vstack_proto.events import (
     QuotaAnswered,
 )
 from vstack_proto.exchange import Exchange
+from vstack_proto.intake import checked_head
 from vstack_proto.learning import LearningRecord
 from vstack_proto.openapi import openapi
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route
 from vstack_proto.service import Service
-from vstack_proto.testing import START, head_received, like, play
+from vstack_proto.testing import START, WALL, head_received, like, play
 from vstack_proto.values import Alias
 
+HEAD: dict[str, Any] = {
+    "at": START, "wall": WALL, "request_id": "r", "peer": "192.0.2.7", "scheme": "http", "method": "POST",
+    "http_version": "1.1",
+}  # fmt: skip
 ENDPOINTS: dict[bytes, Any] = {b"recall": "learnings", b"outcomes": "outcomes", b"record": "record_learning"}
 
 
@@ -117,6 +122,11 @@ def test_what_needs_nothing_is_answered_as_it_is(body: bytes, status: int, kind:
     asked = ask(OPEN, head(length=len(body)), body)
     assert (asked.status, asked.headers.get("content-type"), asked.answer.body) == (status, kind, answer)
     assert (asked.record.surface, asked.record.route, asked.record.outcome) == ("mcp", "/shout", "")
+
+
+def test_a_head_that_is_refused_is_in_no_form_and_asks_for_no_analysis() -> None:
+    asked = ask(OPEN, checked_head(**{**HEAD, "target": "/shout", "headers": (("host", "a"), ("x_a", "1"))}))
+    assert (asked.status, asked.record.surface, asked.record.outcome) == (400, "rest", "")
 
 
 @pytest.mark.parametrize(

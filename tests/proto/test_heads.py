@@ -18,7 +18,7 @@ BASE = (
     b"Content-Length: 0",
 )
 VALUES = (
-    b"two", b"", b" ", b"0", b"00", b"5, 5", b"+5", b"0x10", b"\xb2", b"1" * 20, b"-1", b"a\tb", b" padded ", b"\xe9",
+    b"two", b"", b" ", b"0", b"5", b"5, 5", b"+5", b"0x10", b"\xb2", b"1" * 20, b"-1", b"a\tb", b" padded ", b"\xe9",
     b"\xa0", b"chunked", b"close", b"keep-alive", b"100-continue", b"other.example", b"a b", b"a:b", b"\x01", b"\x7f",
 )  # fmt: skip
 NAMES = (
@@ -117,6 +117,12 @@ def test_another_length_under_an_expectation_is_parsed() -> None:
     raw = head(*BASE[:3], b"Expect: 100-continue", b"Content-Length: 5")
     known = KnownHead(raw, _parsed(raw))
     assert known.next(head(*BASE[:3], b"Expect: 100-continue", b"Content-Length: 0")) is None
+
+
+def test_a_100_is_expected_though_the_request_before_had_nothing_to_wait_for() -> None:
+    without = head(*BASE[:3], b"Expect: 100-continue", b"Content-Length: 0")
+    known = KnownHead(without, _parsed(without))
+    assert known.next(head(*BASE[:3], b"Expect: 100-continue", b"Content-Length: 5")) is None
 
 
 def _parsed(raw: bytes) -> WireHead:

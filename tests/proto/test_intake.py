@@ -18,6 +18,7 @@ from vstack_proto.framing import Headers, check_head
 from vstack_proto.intake import SECRET_FIELDS, checked_head, framing_refused, nth_request_id, without_secrets
 from vstack_proto.limits import Limits
 from vstack_proto.testing import START, WALL, analyze_received, head_received, make_service
+from vstack_proto.wire import WireHead, WireReader
 
 OPEN = make_service(PATTERN)
 HOST = ("host", "vstack.example")
@@ -76,6 +77,38 @@ def test_a_head_that_is_unsound_is_an_event_too() -> None:
     assert framing_refused(fault, at=START, wall=WALL, request_id="r", peer="p") == FramingRefused(
         at=START, wall=WALL, request_id="r", peer="p", status=505, code="http_version", message="use 1.1"
     )
+
+
+LONG = 8_192 - len("x: ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "target", "status"),
+    [
+        ((("x", "v" * LONG),), "/livez", None),
+        ((("x", "v" * (LONG + 1)),), "/livez", 431),
+        ((), "/livez?" + "q" * 8_200, 431),
+        ((("x", "v" * LONG), ("y", "v" * 8_100)), "/livez", None),
+        ((("x", "v" * LONG), ("y", "v" * LONG)), "/livez", 431),
+    ],
+)
+def test_a_head_that_another_server_let_through_is_no_larger_than_ours(
+    headers: tuple[tuple[str, str], ...], target: str, status: int | None
+) -> None:
+    event = checked(HOST, *headers, target=target)
+    assert isinstance(event, HeadReceived) if status is None else isinstance(event, FramingRefused)
+    if isinstance(event, FramingRefused):
+        assert (event.status, event.code, event.path) == (status, "headers_too_large", "/livez")
+    # The same as on the wire.
+    reader = WireReader()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (HOST, *headers))
+    reader.receive(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode())
+    if status is None:
+        assert isinstance(reader.next_event(), WireHead)
+    else:
+        with pytest.raises(RemoteProtocolError) as caught:
+            reader.next_event()
+        assert caught.value.status == status
 
 
 def test_ids_of_a_connection_are_all_different() -> None:

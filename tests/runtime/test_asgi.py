@@ -284,6 +284,20 @@ def test_a_host_that_cancels_gets_everything_back(backend: Backend) -> None:
     assert not app.active
 
 
+@on_both
+def test_a_head_that_grows_too_large_on_its_connection_is_refused(backend: Backend) -> None:
+    app = App(engine())
+
+    async def program() -> None:
+        for size, status in ((10, 200), (8_000, 200), (20, 200), (9_000, 431)):
+            host = Host(part())
+            one = scope("/livez", "GET", (b"x-note", b"v" * size))
+            await app({**one, "client": ("192.0.2.1", 4711)}, host.receive, host.send)
+            assert host.status == status
+
+    run(backend, program)
+
+
 def test_keys_that_change_count_without_a_restart_in_a_host_that_lets_us_run_in_calls_alone(tmp_path: Path) -> None:
     def replace(name: str, key: str) -> None:
         fresh = tmp_path / "fresh"
