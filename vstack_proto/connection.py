@@ -45,17 +45,8 @@ from vstack_proto.framing import Head
 from vstack_proto.intake import framing_refused, nth_request_id, without_secrets
 from vstack_proto.service import Service
 from vstack_proto.stage import LINGER_SECONDS, MAX_PIPELINED_BYTES, MAX_TURN_BYTES, MAX_WAITING_BYTES, Stage
-from vstack_proto.wire import (
-    CONTINUE,
-    LAST_CHUNK,
-    WireBody,
-    WireClosed,
-    WireEnd,
-    WireHead,
-    WireReader,
-    encode_chunk,
-    encode_head,
-)
+from vstack_proto.wire import WireBody, WireClosed, WireEnd, WireHead, WireReader
+from vstack_proto.wire_out import CONTINUE, LAST_CHUNK, encode_chunk, encode_head
 
 # As names of their own: looking a member up on its class costs more than the step it stands in.
 IDLE, HEAD, EXCHANGE, LINGER, CLOSED = Stage

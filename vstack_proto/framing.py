@@ -89,19 +89,6 @@ def too_large(what: str, limit: int) -> RemoteProtocolError:
     return RemoteProtocolError(431, "headers_too_large", message, limit=limit)
 
 
-def check_size(method: str, target: str, headers: Headers) -> None:
-    """Refuse a head that is too large, though another server has let it through; as it would be on the wire.
-
-    Raises:
-        RemoteProtocolError: 431 ``headers_too_large``.
-    """
-    sizes = [len(method) + len(target) + len("  HTTP/1.1"), *(len(name) + len(value) + 2 for name, value in headers)]
-    if max(sizes) > MAX_LINE_BYTES:
-        raise too_large("A line of the head or trailers", MAX_LINE_BYTES)
-    if sum(sizes) + 2 * len(sizes) + 2 > MAX_HEAD_BYTES:
-        raise too_large("The head", MAX_HEAD_BYTES)
-
-
 def too_many_fields(count: str, limit: int) -> RemoteProtocolError:
     """The refusal of a head with ``count`` header fields: 431 ``headers_too_large``."""
     message = f"The request has {count} header fields; at most {limit} are allowed. Send fewer."

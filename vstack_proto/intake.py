@@ -7,7 +7,7 @@ import msgspec
 from vstack_proto.auth import credential_of
 from vstack_proto.errors import RemoteProtocolError
 from vstack_proto.events import FramingRefused, HeadReceived
-from vstack_proto.framing import Head, Headers, check_head, check_size
+from vstack_proto.framing import MAX_HEAD_BYTES, MAX_LINE_BYTES, Head, Headers, check_head, too_large
 
 # What proves who a caller is, or carries its session: it ends here, so that no event, log or tape can hold it.
 SECRET_FIELDS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
@@ -47,7 +47,7 @@ def checked_head(
 ) -> HeadReceived | FramingRefused:
     """The first event for a head that another server has parsed: what still shows in it is checked here."""
     try:
-        check_size(method, target, headers)
+        _check_size(method, target, headers)
         head, credential = without_secrets(check_head(method, target, headers, http_version), headers)
     except RemoteProtocolError as refusal:
         refusal.head = method, target, headers
@@ -62,6 +62,15 @@ def checked_head(
         head=head,
         credential=credential,
     )
+
+
+def _check_size(method: str, target: str, headers: Headers) -> None:
+    """Refuse a head that is too large, though another server has let it through, as it would be on the wire."""
+    sizes = [len(method) + len(target) + len("  HTTP/1.1"), *(len(name) + len(value) + 2 for name, value in headers)]
+    if max(sizes) > MAX_LINE_BYTES:
+        raise too_large("A line of the head or trailers", MAX_LINE_BYTES)
+    if sum(sizes) + 2 * len(sizes) + 2 > MAX_HEAD_BYTES:
+        raise too_large("The head", MAX_HEAD_BYTES)
 
 
 def framing_refused(

@@ -1,4 +1,4 @@
-"""Bytes to requests and responses to bytes: HTTP/1.1 on one connection, read strictly.
+"""Bytes to requests: HTTP/1.1 on one connection, read strictly. Responses are written in ``wire_out``.
 
 The only file that knows h11. h11 parses heads; what it forgives is refused here first, and where a body ends is decided
 here alone, from the head that ``framing`` found sound: two decoders of one body could come to disagree.
@@ -21,7 +21,6 @@ from vstack_proto.framing import (
     MAX_HEAD_BYTES,
     MAX_LINE_BYTES,
     Head,
-    Headers,
     check_head,
     invalid,
     split_fields,
@@ -29,13 +28,9 @@ from vstack_proto.framing import (
 from vstack_proto.heads import KnownHead
 from vstack_proto.heads import WireHead as WireHead
 
-CONTINUE = b"HTTP/1.1 100 \r\n\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
-
 # Every line ends with CRLF, begins with something visible and holds no control character but a tab: what h11 would
 # forgive (bare LF, folded lines, control characters) is not in it. The grammar within the lines is h11's work.
 _SOUND = re.compile(rb"(?:[^\x00-\x20\x7f][\t\x20-\x7e\x80-\xff]*+\r\n)++\r\n")
-_OUT = re.compile(r"HTTP/1\.1 [1-5][0-9]{2} \r\n(?:[!#$%&'*+.^_`|~0-9a-z-]++: [^\r\n\x00]*+\r\n)*+\r\n")
 
 
 class WireLimits(msgspec.Struct, frozen=True, gc=False):
@@ -370,32 +365,6 @@ class WireReader:
         self._fields = -1
         self._phase = _DONE
         return WireEnd()
-
-
-def encode_head(status: int, headers: Headers) -> bytes:
-    """The head of a response, with an empty reason phrase, as h11 writes it.
-
-    Args:
-        status: 100 to 599.
-        headers: Names in lower case.
-
-    Raises:
-        LocalProtocolError: A name is no lower-case token, a value has CR, LF or NUL or is not latin-1, or the status
-            is out of range.
-    """
-    text = f"HTTP/1.1 {status} \r\n" + "".join([f"{name}: {value}\r\n" for name, value in headers]) + "\r\n"
-    # A value with CRLF and a colon still fits the pattern: the number of lines gives it away.
-    if _OUT.fullmatch(text) is None or text.count("\n") != len(headers) + 2:
-        raise LocalProtocolError(f"no head for an answer {status}: {headers!r}")
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        raise LocalProtocolError(f"not latin-1: {headers!r}") from None
-
-
-def encode_chunk(data: bytes) -> bytes:
-    """One chunk; nothing for no data, since an empty chunk would end the body (``LAST_CHUNK`` does)."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _parse(head: bytes, max_fields: int) -> WireHead:

@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["vstack_proto", "vstack_mcp", "h11"]):
     from vstack_proto.testing import make_service
     from vstack_proto.trace import CanonicalTrace
     from vstack_proto.validation import decode_envelope, decode_trace, unknown_fields
-    from vstack_proto.wire import CONTINUE
+    from vstack_proto.wire_out import CONTINUE
 
 SERVICE = make_service(PATTERN)
 LIMITS = Limits()

@@ -13,18 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vstack_proto.errors import LocalProtocolError, RemoteProtocolError
-from vstack_proto.wire import (
-    CONTINUE,
-    LAST_CHUNK,
-    WireBody,
-    WireClosed,
-    WireEnd,
-    WireHead,
-    WireLimits,
-    WireReader,
-    encode_chunk,
-    encode_head,
-)
+from vstack_proto.wire import WireBody, WireClosed, WireEnd, WireHead, WireLimits, WireReader
+from vstack_proto.wire_out import CONTINUE, LAST_CHUNK, encode_chunk, encode_head
 
 CORPUS = runpy.run_path(str(Path(__file__).parents[1] / "wire" / "corpus.py"))
 CASES, BENIGN, HOSTILE = CORPUS["CASES"], CORPUS["BENIGN"], CORPUS["HOSTILE"]

@@ -8,17 +8,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from vstack_proto.errors import RemoteProtocolError
-from vstack_proto.wire import (
-    CONTINUE,
-    LAST_CHUNK,
-    WireBody,
-    WireClosed,
-    WireEnd,
-    WireHead,
-    WireReader,
-    encode_chunk,
-    encode_head,
-)
+from vstack_proto.wire import WireBody, WireClosed, WireEnd, WireHead, WireReader
+from vstack_proto.wire_out import CONTINUE, LAST_CHUNK, encode_chunk, encode_head
 from vstack_runtime.asgi import App, Message
 from vstack_runtime.background import from_any_thread
 from vstack_runtime.conformance.drivers import Backend, Served
