@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from vstack_proto.errors import RemoteProtocolError
+from vstack_proto.pattern_check import check_pattern
 from vstack_proto.patterns.common import MODES, Pattern
 
 AnyPattern = Pattern[Any, Any]
@@ -32,8 +33,21 @@ class Catalogue:
     """The patterns of a process, in the order of their numbers."""
 
     def __init__(self, patterns: Iterable[AnyPattern]) -> None:
+        """
+        Args:
+            patterns: In any order.
+
+        Raises:
+            TypeError: One is no pattern.
+            ValueError: One cannot work, or has the name or the number of another.
+        """
+        patterns = tuple(patterns)
+        numbers: dict[int, str] = {}
+        for pattern in patterns:
+            _check(pattern, numbers)
+            numbers[pattern.number] = pattern.name
         self.patterns: dict[str, AnyPattern] = {
-            pattern.name: pattern for pattern in sorted(patterns, key=lambda pattern: (pattern.number, pattern.name))
+            pattern.name: pattern for pattern in sorted(patterns, key=lambda pattern: pattern.number)
         }
         self._documents: dict[tuple[str, str], Document] = {}
 
@@ -75,6 +89,18 @@ class Catalogue:
         if endpoint == "composition":
             return document(msgspec.json.encode({"pattern": name, "composition": composition(pattern)}))
         return document(citations(pattern).encode(), "text/markdown; charset=utf-8")
+
+
+def _check(pattern: AnyPattern, numbers: dict[int, str]) -> None:
+    """Refuse a pattern that cannot work, or that has the name or the number of one that is there."""
+    try:
+        check_pattern(pattern)
+    except ValueError as fault:
+        raise ValueError(f"the pattern {pattern.name!r} cannot work: {fault}") from None
+    if pattern.name in numbers.values():
+        raise ValueError(f"two patterns are named {pattern.name!r}")
+    if pattern.number in numbers:
+        raise ValueError(f"{numbers[pattern.number]!r} and {pattern.name!r} have one number, {pattern.number}")
 
 
 def entry(pattern: AnyPattern) -> dict[str, Any]:

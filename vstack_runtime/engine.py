@@ -15,7 +15,6 @@ from vstack_proto.auth import KeyTable
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.contributed import REST, Contribute
 from vstack_proto.hosts import allowed_hosts
-from vstack_proto.patterns.common import Pattern
 from vstack_proto.policy import Policy
 from vstack_proto.quota import Window
 from vstack_proto.service import Service
@@ -38,6 +37,8 @@ from vstack_runtime.chosen_stores import (
     described,
     watched,
 )
+from vstack_runtime.installed import installed_patterns as installed_patterns
+from vstack_runtime.installed import installed_routes as installed_routes
 from vstack_runtime.logs import get_logger
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.observing import Observers
@@ -54,29 +55,6 @@ _log = get_logger()
 KEYS_SECONDS = 1.0
 
 Status = Literal["ready", "warming", "draining", "misconfigured"]
-
-
-def installed_patterns() -> tuple[AnyPattern, ...]:
-    """Every pattern that an installed package offers under the entry-point group ``vstack.patterns``.
-
-    Raises:
-        TypeError: An entry point names something that is no pattern.
-        ValueError: Two patterns have one name.
-    """
-    found: dict[str, AnyPattern] = {}
-    for point in importlib.metadata.entry_points(group="vstack.patterns"):
-        pattern = point.load()
-        if not isinstance(pattern, Pattern):
-            raise TypeError(f"the entry point {point.name} = {point.value} names no pattern")
-        if pattern.name in found:
-            raise ValueError(f"two patterns are named {pattern.name!r}")
-        found[pattern.name] = pattern
-    return tuple(found.values())
-
-
-def installed_routes() -> tuple[Contribute, ...]:
-    """What makes the routes that installed packages add, under the entry-point group ``vstack.routes``."""
-    return tuple(point.load() for point in importlib.metadata.entry_points(group="vstack.routes"))
 
 
 def version() -> str:
@@ -144,6 +122,7 @@ class Engine:
 
         Raises:
             SettingsError: The settings name a provider whose key is missing.
+            PackageError: An installed package offers what cannot be used.
             TypeError: A part does not fit its protocol.
         """
         check_parts(provider=provider)

@@ -12,6 +12,7 @@ import msgspec
 from vstack_proto.catalogue import AnyPattern
 from vstack_proto.replay import Header, Tape, TapeError, service_of
 from vstack_proto.service import Service
+from vstack_runtime.installed import PATTERNS, installed_routes, load_pattern
 
 
 def service_for(tape: Tape, changes: Mapping[str, Any] | None = None) -> Service:
@@ -31,7 +32,7 @@ def service_for(tape: Tape, changes: Mapping[str, Any] | None = None) -> Service
 @functools.lru_cache(maxsize=64)
 def _service(header: bytes, changes: bytes) -> Service:
     told = msgspec.json.decode(header, type=Header)
-    contributed = [point.load() for point in importlib.metadata.entry_points(group="vstack.routes")]
+    contributed = installed_routes()
     patterns = {name: pattern_named(name) for name in told.patterns}
     return service_of(told, patterns, contributed=contributed, changes=msgspec.json.decode(changes))
 
@@ -41,8 +42,8 @@ def pattern_named(name: str) -> AnyPattern:
 
     Raises:
         TapeError: None has this name.
+        PackageError: It cannot be used.
     """
-    for point in importlib.metadata.entry_points(group="vstack.patterns", name=name):
-        pattern: AnyPattern = point.load()
-        return pattern
+    for point in importlib.metadata.entry_points(group=PATTERNS, name=name):
+        return load_pattern(point)
     raise TapeError(f"it needs the pattern {name!r}, which is not installed")

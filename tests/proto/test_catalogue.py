@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,8 +20,68 @@ def test_patterns_stand_in_the_order_of_their_numbers() -> None:
     assert [*CATALOGUE.patterns] == ["broken", "last_word"]
     assert len(CATALOGUE) == 2
     assert CATALOGUE.get("last_word") is PATTERN
+
+
+def test_what_cannot_stand_beside_another_pattern_is_refused() -> None:
     twin = msgspec.structs.replace(PATTERN, name="a_twin")
-    assert [*Catalogue((PATTERN, twin)).patterns] == ["a_twin", "last_word"]
+    with pytest.raises(ValueError, match="'last_word' and 'a_twin' have one number, 2"):
+        Catalogue((PATTERN, twin))
+    namesake = msgspec.structs.replace(PATTERN, number=9)
+    with pytest.raises(ValueError, match="two patterns are named 'last_word'"):
+        Catalogue((PATTERN, namesake))
+
+
+def broken(**changes: Any) -> Any:
+    return msgspec.structs.replace(PATTERN, **changes)
+
+
+VERDICT = PATTERN.passes["quick"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        (broken(name="My Pat"), "name is 'My Pat': it must be of small letters"),
+        (broken(name="a__b"), "name is 'a__b'"),
+        (broken(name="a" * 51), "50 characters at most"),
+        (broken(name="a\n"), "name is "),
+        (broken(name=3), "name is 3"),
+        (broken(number=0), "number is 0: it must be a whole number from 1"),
+        (broken(number=True), "number is True"),
+        (broken(summary=" "), "summary must be a text that is not blank"),
+        (broken(group=None), "group must be a text"),
+        (broken(read=None), "read must be a function"),
+        (broken(detection=dict), "detection must be a Detection"),
+        (broken(trace="Talk"), "trace must be a msgspec.Struct"),
+        (broken(non_blank=("goal", "aim")), "non_blank names 'aim', which Talk does not have"),
+        (broken(passes=None), "passes must map each mode to its passes"),
+        (broken(passes={"standard": VERDICT}), "passes lacks quick, forensic: every mode has passes"),
+        (
+            broken(passes={**PATTERN.passes, "thorough": VERDICT}),
+            "passes has 'thorough': the modes are quick, standard, forensic",
+        ),
+        (broken(passes={**PATTERN.passes, "quick": list(VERDICT)}), r"passes\['quick'\] must be a tuple of Pass"),
+        (broken(passes={**PATTERN.passes, "quick": ("verdict",)}), r"passes\['quick'\] must be a tuple of Pass"),
+        (broken(passes={**PATTERN.passes, "quick": VERDICT * 2}), "two passes of 'quick' have one name"),
+        (
+            broken(passes={**PATTERN.passes, "quick": (msgspec.structs.replace(VERDICT[0], answer=dict),)}),
+            "the answer of the pass 'verdict' of 'quick' must be an Answer",
+        ),
+        (broken(number=0, read=None), "number is 0.*; read must be a function"),
+    ],
+)
+def test_a_pattern_that_cannot_work_is_refused(pattern: Any, wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"the pattern .* cannot work: .*{wrong}"):
+        Catalogue((pattern,))
+
+
+def test_what_is_no_pattern_is_refused() -> None:
+    with pytest.raises(TypeError, match="a str is no Pattern"):
+        Catalogue(["last_word"])  # type: ignore[list-item]
+
+
+def test_a_mode_may_have_no_pass() -> None:
+    assert len(Catalogue((broken(passes={**PATTERN.passes, "quick": ()}),))) == 1
 
 
 @pytest.mark.parametrize(

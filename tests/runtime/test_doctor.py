@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -94,21 +95,30 @@ def _breaks(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "where"),
+    ("name", "group", "package"),
     [
-        ("engine.patterns", "vstack_runtime.engine.installed_patterns"),
-        ("engine.routes", "importlib.metadata.EntryPoint.load"),
-        ("engine.diagnosis", "vstack_runtime.library.analyze"),
+        ("engine.patterns", "vstack.patterns", "somebodys"),
+        ("engine.diagnosis", "vstack.patterns", "somebodys"),
+        ("engine.routes", "vstack.routes", "somebodys"),
+        ("engine.patterns", "vstack.patterns", "vstack"),
     ],
 )
-def test_what_the_engine_cannot_do_is_found(
-    name: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_package_that_stops_the_engine_is_named_and_so_is_what_mends_it(
+    name: str, group: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(where, _breaks)
-    if name == "engine.routes":
-        points = [type("Point", (), {"name": "mcp", "load": _breaks})()]
-        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    owner = type("Distribution", (), {"name": package, "version": "1.0"})()
+    point = importlib.metadata.EntryPoint("own", "no_such_module:OWN", group)._for(owner)  # type: ignore[attr-defined]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == point.group else [])
     found = look(name, case(tmp_path))
+    assert found.level == "error"
+    assert f"own = no_such_module:OWN ({group}) of {package} 1.0 cannot be loaded: ModuleNotFoundError" in found.saw
+    anew = "pip install --force-reinstall vstack"
+    assert found.mend == (anew if package == "vstack" else "mend somebodys, or pip uninstall somebodys")
+
+
+def test_a_diagnosis_that_fails_for_any_other_reason_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vstack_runtime.library.analyze", _breaks)
+    found = look("engine.diagnosis", case(tmp_path))
     assert (found.level, "broken" in found.saw) == ("error", True)
 
 

@@ -44,48 +44,6 @@ def test_installed_patterns_are_offered_in_the_order_of_their_numbers() -> None:
     assert numbers == sorted(numbers)
 
 
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Install a distribution whose one module is this text, with these entry points."""
-
-    def put(source: str, *points: str) -> None:
-        (tmp_path / "somebodys_patterns.py").write_text(source)
-        info = tmp_path / "somebodys_patterns-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-patterns\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("\n".join(["[vstack.patterns]", *points, ""]))
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(__import__("sys").modules, "somebodys_patterns", raising=False)
-
-    return put
-
-
-OWN = """
-import msgspec
-from vstack_runtime.conformance.parts import PATTERN
-OWN = msgspec.structs.replace(PATTERN, name="own", number=900)
-AAR = msgspec.structs.replace(PATTERN, name="aar")
-NONE = "aar"
-"""
-
-
-def test_a_pattern_of_another_package_is_offered(install: Any) -> None:
-    install(OWN, "own = somebodys_patterns:OWN")
-    assert "own" in {pattern.name for pattern in installed_patterns()}
-
-
-def test_an_entry_point_that_names_no_pattern_is_an_error(install: Any) -> None:
-    install(OWN, "own = somebodys_patterns:NONE")
-    with pytest.raises(TypeError, match="own = somebodys_patterns:NONE names no pattern"):
-        installed_patterns()
-
-
-def test_two_patterns_of_one_name_are_an_error(install: Any) -> None:
-    install(OWN, "own = somebodys_patterns:AAR")
-    with pytest.raises(ValueError, match="two patterns are named 'aar'"):
-        installed_patterns()
-
-
 # What follows from the settings.
 
 

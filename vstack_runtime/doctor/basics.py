@@ -79,35 +79,36 @@ def _loop(case: Case) -> Finding:
 
 
 def _patterns(case: Case) -> Finding:
-    from vstack_runtime.engine import installed_patterns
+    from vstack_runtime.installed import PackageError, installed_patterns
 
     try:
         found = installed_patterns()
-    except Exception as fault:
-        named = f"{type(fault).__name__}: {fault}"
-        return error(named, "a package that offers a pattern is broken: the service does not start", "uninstall it")
+    except PackageError as fault:
+        return error(fault.told, "the service does not start, and no command that knows patterns works", fault.mend)
     if not found:
         return error("no pattern", "there is nothing to diagnose with", "pip install --force-reinstall vstack")
     return ok(f"{len(found)} patterns")
 
 
 def _routes(case: Case) -> Finding:
-    points = list(importlib.metadata.entry_points(group="vstack.routes"))
-    for point in points:
-        try:
-            point.load()
-        except Exception as fault:
-            named = f"{point.name}: {type(fault).__name__}: {fault}"
-            return error(named, "a package that adds a route is broken: the service does not start", "uninstall it")
-    return ok(f"{len(points)} contributed routes")
+    from vstack_runtime.installed import PackageError, installed_routes
+
+    try:
+        found = installed_routes()
+    except PackageError as fault:
+        return error(fault.told, "the service does not start", fault.mend)
+    return ok(f"{len(found)} contributed routes")
 
 
 def _diagnosis(case: Case) -> Finding:
+    from vstack_runtime.installed import PackageError
     from vstack_runtime.library import analyze
     from vstack_runtime.settings import Settings
 
     try:
         answer = analyze(_TRACE, pattern="aar", format="canonical", model="offline", settings=Settings())
+    except PackageError as fault:
+        return error(fault.told, "the service cannot diagnose until that is mended", fault.mend)
     except Exception as fault:
         named = f"{type(fault).__name__}: {fault}"
         return error(named, "the service cannot diagnose", "pip install --force-reinstall vstack")

@@ -1,4 +1,4 @@
-"""The names of the installed patterns, without loading one."""
+"""The names of the installed patterns, without loading one: an entry point has the name of its pattern."""
 
 from __future__ import annotations
 
