@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from vstack_mcp.cli import PROGRAM, leave, serve_stdio
-from vstack_runtime.cli_parts import Json, Program, console, epilog, plain, print_json
+from vstack_runtime.cli_parts import WRONG_COMMAND_LINE, Json, Program, console, epilog, plain, print_json
 
 _program = Program(
     PROGRAM,
@@ -40,6 +40,8 @@ def serve(
 ) -> None:
     """Serve until the client leaves (stdio) or SIGTERM (http)."""
     if transport == "stdio":
+        if host is not None or port is not None:
+            _program.fail(f"{'--host' if port is None else '--port'} needs --transport http", WRONG_COMMAND_LINE)
         leave(serve_stdio())
     from vstack_runtime.serving import serve as run
     from vstack_runtime.settings import Settings
@@ -90,9 +92,12 @@ def _offer() -> Any:
     from vstack_mcp.offer import Offer
     from vstack_mcp.opening import About
     from vstack_proto.catalogue import Catalogue
+    from vstack_runtime.chosen_stores import keeps_learnings
     from vstack_runtime.engine import installed_patterns, version
+    from vstack_runtime.settings import Settings
 
-    return Offer(Catalogue(installed_patterns()), About(version()))
+    learnings = keeps_learnings(Settings.from_env(os.environ))
+    return Offer(Catalogue(installed_patterns()), About(version()), learnings=learnings)
 
 
 def _print(told: Any, as_json: bool, rows: list[tuple[str, str]]) -> None:

@@ -42,6 +42,8 @@ class HeadReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
         method: Such as ``GET``.
         head: The parsed head, without what a caller presents to prove who it is.
         credential: Digest of the key that the caller presents, if any. The key itself goes no further than the driver.
+        root: Path under which a host application has mounted the service, such as ``/vstack``; unset where none has, so
+            that no tape holds it.
     """
 
     wall: float
@@ -51,6 +53,7 @@ class HeadReceived(Event, frozen=True, gc=False, tag=True, kw_only=True):
     method: str
     head: Head
     credential: str | None = None
+    root: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class FramingRefused(Event, frozen=True, gc=False, tag=True, kw_only=True):

@@ -44,6 +44,7 @@ def checked_head(
     target: str,
     headers: Headers,
     http_version: str,
+    root: str = "",
 ) -> HeadReceived | FramingRefused:
     """The first event for a head that another server has parsed: what still shows in it is checked here."""
     try:
@@ -61,6 +62,7 @@ def checked_head(
         method=method,
         head=head,
         credential=credential,
+        root=root or msgspec.UNSET,
     )
 
 

@@ -75,6 +75,8 @@ class IntakeSteps(LearningSteps):
             head.expects_continue,
             head.chunked or length > 0,
         )
+        if isinstance(event.root, str):
+            self.state.root = event.root
         if policy.cors_origins or "traceparent" in fields:
             self._trace_back()
             if self.state.origin and event.method == "OPTIONS" and "access-control-request-method" in fields:
@@ -216,9 +218,9 @@ class IntakeSteps(LearningSteps):
             state.phase = METRICS
             return (RenderMetrics(self._next_ticket(), state.fields.get("accept", "")),)
         if endpoint == "openapi":
-            return self._serve_document(service.openapi)
+            return self._serve_document(service.mounted("openapi", state.root))
         if endpoint == "docs":
-            return self._serve_document(service.docs)
+            return self._serve_document(service.mounted("docs", state.root))
         return self._serve_document(service.catalogue.document(endpoint, state.pattern))
 
     def _readiness_answered(self, event: ReadinessAnswered) -> Commands:

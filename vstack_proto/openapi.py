@@ -107,6 +107,10 @@ _PARAMETERS: Part = {
 }
 
 
+# Where the service is, as long as nobody has mounted it elsewhere.
+AT_ROOT = "/"
+
+
 def openapi(routes: Iterable[Route], patterns: Iterable[AnyPattern], version: str) -> Part:
     """The document.
 
@@ -135,7 +139,7 @@ def openapi(routes: Iterable[Route], patterns: Iterable[AnyPattern], version: st
             "summary": "Diagnoses runs of AI agents",
             "description": _ABOUT,
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": AT_ROOT}],
         "tags": [{"name": name, "description": description} for name, description in _TAGS],
         "paths": paths,
         "components": {

@@ -85,7 +85,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
 
 
 class RouteTable:
-    """Finds the route of a request."""
+    """Finds the route of a request; of two with one method and path, the later is taken."""
 
     def __init__(self, routes: Iterable[Route] = ROUTES) -> None:
         self.routes = tuple(routes)

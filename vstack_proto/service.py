@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from html import escape
+from typing import Any, Literal
 
 import msgspec
 
 from vstack_proto.catalogue import AnyPattern, Catalogue, Document, document
 from vstack_proto.contributed import Contribute
-from vstack_proto.docs_page import docs_page
-from vstack_proto.openapi import openapi
+from vstack_proto.docs_page import HERE, docs_page
+from vstack_proto.openapi import AT_ROOT, openapi
 from vstack_proto.policy import Policy
 from vstack_proto.routes import ROUTES, Route, RouteTable
+
+# Each is a document of a megabyte; an application mounts the service at one place, or at a few.
+MAX_MOUNTED = 8
 
 
 class Service:
@@ -44,6 +49,7 @@ class Service:
         # Makes exchanges of another kind, such as ones that are taped; see ``vstack_proto.exchange.new_exchange``.
         self.exchanges: Callable[[Service], Any] | None = None
         self._documents: dict[str, Document] = {}
+        self._mounted = functools.lru_cache(maxsize=MAX_MOUNTED)(self._moved)
 
     @property
     def openapi(self) -> Document:
@@ -60,3 +66,23 @@ class Service:
             page = docs_page(msgspec.json.decode(self.openapi.body))
             self._documents["docs"] = document(page.encode(), "text/html; charset=utf-8")
         return self._documents["docs"]
+
+    def mounted(self, name: Literal["openapi", "docs"], root: str) -> Document:
+        """A document for the place at which a host application has mounted the service.
+
+        Args:
+            name: Which.
+            root: The path of that place, percent-encoded; empty where it is none.
+        """
+        if root:
+            return self._mounted(name, root)
+        return self.openapi if name == "openapi" else self.docs
+
+    def _moved(self, name: Literal["openapi", "docs"], root: str) -> Document:
+        # One replacement each: to write the whole document anew takes a tenth of a second.
+        if name == "openapi":
+            old, new = (b'"servers":' + msgspec.json.encode([{"url": url}]) for url in (AT_ROOT, root))
+            return document(self.openapi.body.replace(old, new, 1))
+        here = escape(HERE)
+        page = self.docs
+        return document(page.body.replace(here.encode(), f"{here}{escape(root)}".encode()), page.content_type)

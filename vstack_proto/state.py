@@ -85,6 +85,7 @@ class State(msgspec.Struct, gc=False):
         baseline: Name of the detection to compare with, or empty.
         reference: That detection, encoded.
         entry: What was found, while something beside it is awaited.
+        root: Where a host application has mounted the service, or empty.
     """
 
     phase: Phase = Phase.HEAD
@@ -140,6 +141,7 @@ class State(msgspec.Struct, gc=False):
     baseline: str = ""
     reference: bytes = b""
     entry: CacheEntry | None = None
+    root: str = ""
 
 
 class _Unborn(State, frozen=True, gc=False):  # type: ignore[misc]  # as little as a value that many share may change

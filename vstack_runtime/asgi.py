@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import anyio
 
 from vstack_proto.catalogue import AnyPattern
+from vstack_proto.contributed import Contribute
 from vstack_proto.events import ShutdownAsked
 from vstack_runtime.asgi_call import Call
 from vstack_runtime.asgi_outbox import Message, Receive, Send
@@ -114,6 +115,7 @@ def build_app(
     tapes: TapeRecorder | None = None,
     learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
+    contributed: Iterable[Contribute] | None = None,
 ) -> App:
     """vstack as an ASGI application.
 
@@ -123,14 +125,13 @@ def build_app(
         limiter: Counts requests, likewise.
         flights: Ties the flights of several replicas together, likewise; where a cache is given, none is chosen.
         provider: Answers model calls, likewise.
-        telemetry: Takes what analyses cost, likewise.
-        tapes: Keeps tapes of exchanges, likewise.
-        learnings: Keeps learnings, likewise.
+        telemetry, tapes, learnings: Keep what analyses cost, exchanges, and learnings, likewise.
         patterns: The patterns to offer; by default every installed one.
+        contributed: What adds routes, such as ``/mcp``; by default whatever is installed.
 
     Raises:
         SettingsError: The environment holds a setting that cannot be.
-        TypeError: A part does not fit its protocol.
+        TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
     """
     chosen = settings if settings is not None else Settings.from_env(os.environ)
     engine = Engine(
@@ -143,6 +144,7 @@ def build_app(
         tapes=tapes,
         learnings=learnings,
         patterns=patterns,
+        contributed=contributed,
         runtime="asgi",
     )
     # A host application need not pass the lifespan on to what it has mounted; being called at all means to be up.

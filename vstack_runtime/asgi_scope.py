@@ -51,6 +51,7 @@ class Heads:
             scope.get("raw_path") or scope["path"],
             scope.get("query_string"),
             scope["http_version"],
+            scope.get("root_path"),
         )
         # Who is told no port cannot be told from another connection, and is not remembered.
         who = tuple(client) if client and client[1] else None
@@ -101,14 +102,20 @@ def _parsed(scope: Scope, pairs: Pairs, at: float, wall: float) -> HeadReceived 
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs),
         # The authority of later versions comes as Host.
         http_version=scope["http_version"] if owns_framing(scope) else "1.1",
+        root=root_of(scope),
     )
+
+
+def root_of(scope: Scope) -> str:
+    """The prefix under which a host application has mounted us, percent-encoded and without a slash at its end."""
+    return quote(scope.get("root_path", "")).rstrip("/")
 
 
 def target_of(scope: Scope) -> str:
     """The request target as it was sent, less the prefix under which a host application has mounted us."""
     raw = scope.get("raw_path")
     path = raw.decode("latin-1") if raw else quote(scope["path"])
-    prefix = quote(scope.get("root_path", "")).rstrip("/")
+    prefix = root_of(scope)
     # A server may tell the prefix and leave it out of the path: /v is then none of /v1/patterns.
     if prefix and (path + "/").startswith(prefix + "/"):
         path = path[len(prefix) :] or "/"

@@ -134,6 +134,12 @@ def choose_learnings(settings: Settings, patterns: Iterable[str]) -> LearningSto
     return _made("VSTACK_LEARNINGS", made)
 
 
+def keeps_learnings(settings: Settings) -> bool:
+    """Whether ``choose_learnings`` gives a store, without opening one."""
+    kept = settings.home.learnings
+    return bool(settings.home.path) if kept == "home" else kept == "memory" or is_redis(kept)
+
+
 def choose_baselines(settings: Settings, patterns: Iterable[str], learnings: object) -> BaselineStore | None:
     """Where baselines are kept: with the learnings if those are on the disk, else alone; None without a home."""
     if isinstance(learnings, BaselineStore):

@@ -13,6 +13,7 @@ import msgspec
 from anyio.abc import TaskStatus
 
 from vstack_proto.catalogue import AnyPattern
+from vstack_proto.contributed import Contribute
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.engine import Engine
 from vstack_runtime.settings import Settings
@@ -36,6 +37,7 @@ async def serve(
     tapes: TapeRecorder | None = None,
     learnings: LearningStore | None = None,
     patterns: Iterable[AnyPattern] | None = None,
+    contributed: Iterable[Contribute] | None = None,
 ) -> AsyncIterator[int]:
     """Serve over HTTP while the block runs; give the port. The driver is that of the loop that runs: asyncio or trio.
 
@@ -44,10 +46,9 @@ async def serve(
 
     Args:
         settings: By default what the environment says.
-        host: In the place of ``settings.host``.
-        port: In the place of ``settings.port``; 0 takes a free one.
+        host, port: In the place of those of ``settings``; port 0 takes a free one.
         drain_delay: Seconds between ``/readyz`` saying 503 and the end of listening; a balancer in front wants some.
-        cache, limiter, flights, provider, telemetry, tapes, learnings, patterns: As for ``build_app``.
+        cache, limiter, flights, provider, telemetry, tapes, learnings, patterns, contributed: As for ``build_app``.
 
     Raises:
         OSError: The address cannot be listened at.
@@ -57,7 +58,7 @@ async def serve(
     where = {"host": host, "port": port, "drain_delay": drain_delay}
     stores = {"cache": cache, "limiter": limiter, "flights": flights, "telemetry": telemetry, "learnings": learnings}
     own: dict[str, Any] = {"provider": provider, "patterns": patterns, "tapes": tapes, **stores}
-    engine = Engine(_moved(chosen, where), runtime=(runtime := _runtime()), **own)
+    engine = Engine(_moved(chosen, where), contributed=contributed, runtime=(runtime := _runtime()), **own)
     fault: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:

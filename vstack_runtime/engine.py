@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anyio
 
 from vstack_proto.auth import KeyTable
-from vstack_proto.catalogue import AnyPattern
+from vstack_proto.catalogue import AnyPattern, Catalogue
 from vstack_proto.contributed import REST, Contribute
 from vstack_proto.hosts import allowed_hosts
 from vstack_proto.policy import Policy
@@ -122,15 +122,14 @@ class Engine:
 
         Raises:
             SettingsError: The settings name a provider whose key is missing.
-            PackageError: An installed package offers what cannot be used.
-            TypeError: A part does not fit its protocol.
+            TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
         """
         check_parts(provider=provider)
         self.settings, self.wall = settings, wall
         chosen = tuple(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
         self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
-        self._choose_stores(settings, [pattern.name for pattern in chosen])
+        self._choose_stores(settings, Catalogue(chosen).patterns)
         # Only what is made here is closed here.
         self._chosen = choose(settings, os.environ if env is None else env) if provider is None else None
         self.provider: Provider | None = provider or self._chosen

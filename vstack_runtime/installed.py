@@ -98,14 +98,16 @@ def installed_patterns() -> tuple[AnyPattern, ...]:
 
 
 def _ours_first(points: Any) -> list[EntryPoint]:
-    """Those of vstack first, so that of two that clash it is the other package that is named as wrong."""
+    """Those of vstack first: what clashes with them is named as wrong, and a route takes the place of theirs."""
     return sorted(points, key=lambda point: _package(point) != "vstack")
 
 
 def installed_routes() -> tuple[Contribute, ...]:
     """What makes the routes that installed packages add, under the entry-point group ``vstack.routes``.
 
+    Those of vstack come first: of two routes at one path, the later is taken.
+
     Raises:
         PackageError: One cannot be loaded.
     """
-    return tuple(load(point) for point in importlib.metadata.entry_points(group=ROUTES))
+    return tuple(load(point) for point in _ours_first(importlib.metadata.entry_points(group=ROUTES)))

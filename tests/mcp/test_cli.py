@@ -18,8 +18,8 @@ from vstack_runtime.engine import installed_patterns
 PROGRAM = str(Path(sys.executable).with_name("vstack-mcp"))
 
 
-def run(*args: str) -> subprocess.CompletedProcess[str]:
-    env = {name: os.environ[name] for name in ("PATH", "HOME")}
+def run(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    env = {name: os.environ[name] for name in ("PATH", "HOME")} | variables
     return subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True, timeout=30)
 
 
@@ -41,6 +41,10 @@ def test_what_is_offered_is_listed() -> None:
     names = {f"vstack_{pattern.name}" for pattern in installed_patterns()}
     listed = {tool["name"] for tool in json.loads(run("list-tools", "--json").stdout)}
     assert names <= listed
+    kept = {"vstack_record_learning", "vstack_report_outcome", "vstack_recall_learnings", "vstack_learning_outcomes"}
+    assert listed - names == kept
+    without = {tool["name"] for tool in json.loads(run("list-tools", "--json", VSTACK_LEARNINGS="off").stdout)}
+    assert without == names
     lines = run("list-tools").stdout.splitlines()
     assert {line.split(" ")[0] for line in lines} == listed
     found = json.loads(run("list-resources", "--json").stdout)
@@ -57,6 +61,14 @@ def test_a_wrong_command_line_exits_2(args: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("flag", [("--port", "8001"), ("--host", "::1")])
+def test_what_only_http_has_is_refused_over_stdio(flag: tuple[str, str]) -> None:
+    done = run("serve", *flag)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"vstack-mcp: {flag[0]} needs --transport http\n"
+
+
+@pytest.mark.slow
 def test_the_version_is_that_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8"))
     assert run("version").stdout.strip() == project["project"]["version"]
@@ -69,6 +81,8 @@ def test_it_serves_over_http() -> None:
         server.started()
         asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         assert server.post("/mcp", asked).json == {"jsonrpc": "2.0", "id": 1, "result": {}}
+        served = server.post("/mcp", {**asked, "method": "tools/list"}).json["result"]["tools"]
+        assert served == json.loads(run("list-tools", "--json").stdout)
         server.stop()
     finally:
         server.kill()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from html import escape
 
 from tests.proto.last_word import PATTERN
+from vstack_proto.docs_page import HERE
+from vstack_proto.service import MAX_MOUNTED
 from vstack_proto.testing import make_service
 
 SERVICE = make_service(PATTERN, version="7.8.9")
@@ -20,6 +23,24 @@ def test_documents_are_made_once() -> None:
     assert SERVICE.docs is SERVICE.docs
     assert SERVICE.openapi.etag == make_service(PATTERN, version="7.8.9").openapi.etag
     assert SERVICE.openapi.etag != make_service(PATTERN, version="7.9.0").openapi.etag
+
+
+def test_a_document_says_where_the_service_is_mounted() -> None:
+    assert SERVICE.mounted("openapi", "") is SERVICE.openapi
+    assert SERVICE.mounted("docs", "") is SERVICE.docs
+    plain, moved = (json.loads(SERVICE.mounted("openapi", root).body) for root in ("", "/vstack"))
+    assert (plain.pop("servers"), moved.pop("servers")) == ([{"url": "/"}], [{"url": "/vstack"}])
+    assert plain == moved
+    page = SERVICE.mounted("docs", "/a%20b/c").body.decode()
+    assert page.count("curl -sS ") == page.count(escape(f"{HERE}/a%20b/c/")) > 5
+    assert page.replace(f"{escape(HERE)}/a%20b/c", escape(HERE)) == SERVICE.docs.body.decode()
+
+
+def test_few_mounted_documents_are_kept_each_with_its_etag() -> None:
+    etags = {SERVICE.mounted("openapi", f"/{number}").etag for number in range(2 * MAX_MOUNTED)}
+    assert len(etags | {SERVICE.openapi.etag}) == 2 * MAX_MOUNTED + 1
+    assert SERVICE.mounted("openapi", "/1").etag in etags
+    assert SERVICE._mounted.cache_info().currsize == MAX_MOUNTED
 
 
 def test_documents_tell_of_the_patterns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,20 @@ def call(backend: Backend, one: Engine, told: dict[str, Any], host: Host) -> Hos
 )
 def test_an_app_is_found_where_it_is_mounted(backend: Backend, changes: dict[str, Any], status: int) -> None:
     assert call(backend, engine(), {**scope(), **changes}, Host(part())).status == status
+
+
+@on_both
+def test_the_documents_of_a_mounted_app_say_where_it_is(backend: Backend) -> None:
+    one = engine()
+
+    def get(path: str, root: str = "") -> Host:
+        return call(backend, one, scope(root + path, root_path=root), Host(part()))
+
+    mounted, plain = get("/openapi.json", "/in ner"), get("/openapi.json")
+    assert json.loads(mounted.body)["servers"] == [{"url": "/in%20ner"}]
+    assert json.loads(plain.body)["servers"] == [{"url": "/"}]
+    assert mounted.headers[b"etag"] != plain.headers[b"etag"]
+    assert b"}&quot;/x/v1/analyze/" in get("/docs", "/x").body
 
 
 class Bare:
