@@ -16,10 +16,16 @@ class StoreAway(Exception):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """Counts requests; give one to ``build_app(limiter=...)``."""
+    """Counts requests; give one to ``build_app(limiter=...)``. Its windows are its own, ``VSTACK_API_RATE_LIMIT`` plays
+    no part; never more than the limit are admitted in any window of that length. ``conformance.backends`` tests one.
+    """
 
     async def take(self, key: str) -> Decision:
         """Take one request of ``key`` from its quota; a refused one consumes nothing.
+
+        Args:
+            key: The caller: ``key:NAME`` with the name of its API key, which may hold any character, else
+                ``addr:ADDRESS``, an IPv6 one as its /64 network. Keys that nobody uses any more should go.
 
         Any exception means that the store is away: what happens then is ``VSTACK_STORE_FAILURE``'s to say.
         """
@@ -37,14 +43,28 @@ class LocalRateLimiter(Protocol):
 
 @runtime_checkable
 class CacheBackend(Protocol):
-    """Keeps detections; give one to ``build_app(cache=...)``. An exception counts as a miss."""
+    """Keeps detections; give one to ``build_app(cache=...)``. An exception counts as a miss.
+
+    An entry may live as long as there is room: nothing is ever deleted, and all that a detection depends on, but the
+    version of vstack, is in its key. ``RedisCache`` lets one go after a week. ``conformance.backends`` tests one.
+    """
 
     async def get(self, key: str) -> CacheEntry | None:
-        """The entry under ``key``, if there is one."""
+        """The entry under ``key``, if there is one. What cannot be decoded is none.
+
+        Args:
+            key: ``vstack:`` and 64 hex digits.
+        """
         ...
 
     async def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep an entry."""
+        """Keep an entry in the place of any earlier one.
+
+        Args:
+            key: As for ``get``.
+            entry: The detection as JSON, from a few hundred bytes to some hundred kilobytes, and when it was made.
+                ``msgspec.msgpack.encode(entry)`` is bytes, ``msgspec.msgpack.decode(data, type=CacheEntry)`` the entry.
+        """
         ...
 
 

@@ -46,6 +46,7 @@ from vstack_runtime.parts import check_parts
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings
+from vstack_runtime.stopping import FLUSH_SECONDS
 from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink, TelemetryStore
 from vstack_runtime.taping import TapeRecorder
 
@@ -60,6 +61,18 @@ Status = Literal["ready", "warming", "draining", "misconfigured"]
 def version() -> str:
     """The version of the installed distribution."""
     return importlib.metadata.version("vstack")
+
+
+async def _flush(sink: TelemetrySink) -> None:
+    """Have a sink that somebody else closes keep what it has taken."""
+    try:
+        with anyio.move_on_after(FLUSH_SECONDS) as scope:
+            await sink.flush()
+    except Exception:
+        _log.warning("telemetry could not be flushed", what=type(sink).__name__, exc_info=True)
+    else:
+        if scope.cancelled_caught:
+            _log.warning("telemetry was not flushed in time", what=type(sink).__name__, seconds=FLUSH_SECONDS)
 
 
 async def _close(one: Any) -> None:
@@ -222,12 +235,17 @@ class Engine:
                 start()
 
     async def aclose(self) -> None:
-        """Close what this engine has opened, stores and the model service that the settings chose; end the tapes."""
+        """Close what this engine has opened, stores and the model service that the settings chose; end the tapes.
+
+        A sink of telemetry that was given is flushed, for two seconds at most, and left open.
+        """
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
                 # All at once: each may take two seconds for what is not kept yet.
                 for one in (*self._stores, self._chosen, self.observers):
                     tasks.start_soon(_close, one)
+                if self.telemetry is not None and self.telemetry not in self._stores:
+                    tasks.start_soon(_flush, self.telemetry)
             if self.tapes is not None:
                 await anyio.to_thread.run_sync(self.tapes.close)
 

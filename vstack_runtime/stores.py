@@ -56,7 +56,10 @@ class LearningStore(Protocol):
 
 @runtime_checkable
 class TelemetrySink(Protocol):
-    """Takes what analyses cost."""
+    """Takes what analyses cost. ``GET /v1/analytics`` needs a ``TelemetryStore``: without one it answers 404.
+
+    vstack calls ``flush`` once, when the service ends, and gives it two seconds; who makes a sink closes it.
+    """
 
     def record(self, event: TelemetryEvent) -> None:
         """Take an event: at once, without waiting and without raising.

@@ -40,6 +40,39 @@ def test_telemetry_in_memory_conforms(scenario: StoreScenario, backend: Backend)
     stores.check(opener(MemoryTelemetry), scenario, backend)
 
 
+class Bare:
+    """A sink of which nothing can be read."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryTelemetry()
+        self.flushed = 0
+
+    def record(self, event: TelemetryEvent) -> None:
+        self.inner.record(event)
+
+    async def flush(self) -> None:
+        self.flushed += 1
+
+    async def aclose(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("scenario", stores.sink_scenarios(), ids=str)
+def test_a_bare_sink_conforms(scenario: StoreScenario, backend: Backend) -> None:
+    stores.check(opener(Bare), scenario, backend)
+
+
+class Awaited(Bare):
+    async def record(self, event: TelemetryEvent) -> None:  # type: ignore[override]
+        self.inner.record(event)
+
+
+def test_a_sink_that_must_be_awaited_is_found() -> None:
+    with pytest.raises(ConformanceError, match="that nobody awaits"):
+        stores.check(opener(Awaited), stores.sink_scenarios()[0])
+
+
 def on_disk(make: Callable[[Path], Any], root: Path) -> Open:
     """Opens the files under a folder."""
 

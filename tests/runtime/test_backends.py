@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+
 import anyio
+import msgspec
 import pytest
 
 from vstack_proto.quota import Decision, Window
@@ -16,6 +20,8 @@ from vstack_runtime.backends import (
     ProviderError,
     RateLimiter,
 )
+from vstack_runtime.conformance import ConformanceError, backends
+from vstack_runtime.conformance.backends import Backend, StoreScenario
 
 NOW = 10_000.0
 ENTRY = CacheEntry(b"{}", 1_700_000_000.0)
@@ -94,3 +100,152 @@ def test_the_cache_by_its_own_clock() -> None:
 def test_a_failed_call_tells_its_kind_and_what_it_cost() -> None:
     error = ProviderError("refused", "it would not")
     assert (error.kind, str(error), error.retry_after, error.usage.input_tokens) == ("refused", "it would not", None, 0)
+
+
+# The kit, and what it finds.
+
+
+@contextlib.asynccontextmanager
+async def memory_cache() -> AsyncIterator[MemoryCache]:
+    yield MemoryCache()
+
+
+@contextlib.asynccontextmanager
+async def memory_limiter(windows: tuple[Window, ...]) -> AsyncIterator[MemoryLimiter]:
+    yield MemoryLimiter(windows)
+
+
+@pytest.mark.parametrize("loop", backends.BACKENDS)
+@pytest.mark.parametrize("scenario", backends.cache_scenarios(), ids=str)
+def test_the_cache_in_memory_conforms(scenario: StoreScenario, loop: Backend) -> None:
+    backends.check(memory_cache, scenario, loop)
+
+
+@pytest.mark.parametrize("loop", backends.BACKENDS)
+@pytest.mark.parametrize("scenario", backends.limiter_scenarios(), ids=str)
+def test_the_limiter_in_memory_conforms(scenario: StoreScenario, loop: Backend) -> None:
+    backends.check(memory_limiter, scenario, loop)
+
+
+class Rounds(MemoryCache):
+    async def get(self, key: str) -> CacheEntry | None:
+        found = await super().get(key)
+        return found and CacheEntry(found.detection, round(found.stored_at))
+
+
+class Sticks(MemoryCache):
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        if await self.get(key) is None:
+            await super().put(key, entry)
+
+
+class OneForAll(MemoryCache):
+    async def get(self, key: str) -> CacheEntry | None:
+        await anyio.lowlevel.checkpoint()
+        return await super().get("one")
+
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        await super().put("one", entry)
+
+
+class HalfWritten(MemoryCache):
+    async def put(self, key: str, entry: CacheEntry) -> None:
+        await super().put(key, CacheEntry(b"", 0.0))
+        await anyio.lowlevel.checkpoint()
+        await super().put(key, entry)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario"), [*zip((Rounds, Sticks, OneForAll, HalfWritten), backends.cache_scenarios(), strict=True)]
+)
+def test_a_cache_with_a_fault_is_found(kind: type[MemoryCache], scenario: StoreScenario) -> None:
+    @contextlib.asynccontextmanager
+    async def faulty() -> AsyncIterator[MemoryCache]:
+        yield kind()
+
+    with pytest.raises((ConformanceError, ExceptionGroup)) as caught:
+        backends.check(faulty, scenario)
+    assert caught.group_contains(ConformanceError) if caught.errisinstance(ExceptionGroup) else True
+
+
+class Generous(MemoryLimiter):
+    """Admits one more than it says."""
+
+    async def take(self, key: str) -> Decision:
+        told = await super().take(key)
+        return msgspec.structs.replace(told, admitted=True) if told.retry_after else told
+
+
+class Punishes(MemoryLimiter):
+    """Who knocks waits longer."""
+
+    knocks = 0
+
+    async def take(self, key: str) -> Decision:
+        told = await super().take(key)
+        self.knocks += not told.admitted
+        return msgspec.structs.replace(told, retry_after=told.retry_after + self.knocks)
+
+
+class ByKind(MemoryLimiter):
+    """Counts all callers of a kind together."""
+
+    async def take(self, key: str) -> Decision:
+        return await super().take(key.partition(":")[0])
+
+
+class LastWindow(MemoryLimiter):
+    """Looks at one window."""
+
+    def __init__(self, windows: tuple[Window, ...]) -> None:
+        super().__init__(windows[-1:])
+
+
+class Races(MemoryLimiter):
+    """Looks, and counts later."""
+
+    def __init__(self, windows: tuple[Window, ...]) -> None:
+        super().__init__(windows)
+        self.taken: dict[str, int] = {}
+        self.limit = windows[0].limit
+
+    async def take(self, key: str) -> Decision:
+        seen = self.taken.get(key, 0)
+        await anyio.lowlevel.checkpoint()
+        self.taken[key] = seen + 1
+        return Decision(seen < self.limit, self.limit, 0, 0.0, 0.0)
+
+
+class Hurries(MemoryLimiter):
+    """Says half of the wait."""
+
+    async def take(self, key: str) -> Decision:
+        told = await super().take(key)
+        return msgspec.structs.replace(told, retry_after=told.retry_after / 2)
+
+
+class Locks(MemoryLimiter):
+    """Stays locked where the caller gives up."""
+
+    locked = False
+
+    async def take(self, key: str) -> Decision:
+        if self.locked:
+            return Decision(False, 3, 0, 3_600.0, 3_600.0)
+        self.locked = True
+        await anyio.lowlevel.checkpoint()
+        self.locked = False
+        return await super().take(key)
+
+
+FAULTY = (Generous, Punishes, ByKind, LastWindow, Races, Hurries, Locks)
+
+
+@pytest.mark.parametrize(("kind", "scenario"), [*zip(FAULTY, backends.limiter_scenarios(), strict=True)])
+def test_a_limiter_with_a_fault_is_found(kind: type[MemoryLimiter], scenario: StoreScenario) -> None:
+    @contextlib.asynccontextmanager
+    async def faulty(windows: tuple[Window, ...]) -> AsyncIterator[MemoryLimiter]:
+        yield kind(windows)
+
+    with pytest.raises(ConformanceError):
+        backends.check(faulty, scenario)

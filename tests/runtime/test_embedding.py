@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from vstack_proto.telemetry import TelemetryEvent
 from vstack_runtime import Settings, serve
 
 Program = Callable[[], Awaitable[None]]
@@ -145,3 +146,28 @@ def test_a_balancer_is_told_before_the_listener_closes(loop: Callable[[Program],
         assert await refused(ports[0])
 
     loop(program)
+
+
+def test_a_sink_that_was_given_is_flushed_as_the_block_ends(loop: Callable[[Program], None]) -> None:
+    class Sink:
+        flushed = 0
+        closed = 0
+
+        def record(self, event: TelemetryEvent) -> None:
+            return None
+
+        async def flush(self) -> None:
+            self.flushed += 1
+
+        async def aclose(self) -> None:
+            self.closed += 1
+
+    sink = Sink()
+
+    async def program() -> None:
+        async with serve(OFFLINE, port=0, telemetry=sink) as port:
+            await get(port, "/livez")
+            assert sink.flushed == 0
+
+    loop(program)
+    assert (sink.flushed, sink.closed) == (1, 0)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 import structlog
 
 from vstack_proto.auth import KeyTable, digest
 from vstack_proto.quota import Window
+from vstack_proto.telemetry import TelemetryEvent
 from vstack_runtime.backends import MemoryCache, MemoryLimiter
 from vstack_runtime.conformance.parts import PATTERN, FixedLimiter, GatedCache
 from vstack_runtime.engine import Engine, installed_patterns, version
@@ -42,6 +44,52 @@ def test_installed_patterns_are_offered_in_the_order_of_their_numbers() -> None:
     assert set(catalogue.patterns) == set(names)
     numbers = [pattern.number for pattern in catalogue.patterns.values()]
     assert numbers == sorted(numbers)
+
+
+# The end.
+
+
+class Sink:
+    """A sink of somebody's own."""
+
+    def __init__(self, fault: Exception | None = None, *, hangs: bool = False) -> None:
+        self.told: list[str] = []
+        self._fault, self._hangs = fault, hangs
+
+    def record(self, event: TelemetryEvent) -> None:
+        self.told.append("record")
+
+    async def flush(self) -> None:
+        self.told.append("flush")
+        if self._hangs:
+            await anyio.sleep_forever()
+        if self._fault is not None:
+            raise self._fault
+
+    async def aclose(self) -> None:
+        self.told.append("aclose")
+
+
+def test_a_sink_that_was_given_is_flushed_and_left_open(logged: list[Any]) -> None:
+    sink = Sink()
+    anyio.run(Engine(Settings(), telemetry=sink, env={}).aclose)
+    assert (sink.told, logged) == (["flush"], [])
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"),
+    [
+        (Sink(OSError("away")), "telemetry could not be flushed"),
+        (Sink(hangs=True), "telemetry was not flushed in time"),
+    ],
+    ids=["fails", "hangs"],
+)
+def test_a_sink_that_cannot_be_flushed_holds_nobody_up(
+    sink: Sink, told: str, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vstack_runtime.engine.FLUSH_SECONDS", 0.01)
+    anyio.run(Engine(Settings(), telemetry=sink, env={}).aclose)
+    assert [entry["event"] for entry in logged] == [told]
 
 
 # What follows from the settings.

@@ -11,7 +11,8 @@ import msgspec
 
 Backend = Literal["asyncio", "trio"]
 BACKENDS: tuple[Backend, ...] = ("asyncio", "trio")
-Open = Callable[[], AbstractAsyncContextManager[Any]]
+# Called without arguments for a store or a cache, with the windows for a limiter.
+Open = Callable[..., AbstractAsyncContextManager[Any]]
 
 # When it is in scenarios: seconds since 1970.
 WALL = 1_750_000_000.0

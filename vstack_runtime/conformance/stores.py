@@ -1,4 +1,4 @@
-"""The conformance kit for stores: what every ``LearningStore`` and ``TelemetrySink`` must do, as scenarios.
+"""The conformance kit for stores: what every ``LearningStore``, ``TelemetryStore`` and ``TelemetrySink`` must do.
 
 For a store of your own::
 
@@ -17,6 +17,7 @@ For a store of your own::
     def test_it_conforms(scenario, backend):
         stores.check(mine, scenario, backend)
 
+For telemetry that can be read again take ``telemetry_scenarios()``, for a bare sink ``sink_scenarios()``.
 ``check`` raises ConformanceError where the store does not do what is promised. Each scenario wants a storage that is
 empty; where a store cannot be opened a second time on the same storage, leave out what ``lasting`` marks.
 """
@@ -43,10 +44,19 @@ from vstack_proto.learning import (
 )
 from vstack_runtime.conformance.parts import must
 from vstack_runtime.conformance.store_parts import BACKENDS, WALL, Backend, Open, StoreScenario, check
-from vstack_runtime.conformance.telemetry import telemetry_scenarios
+from vstack_runtime.conformance.telemetry import sink_scenarios, telemetry_scenarios
 from vstack_runtime.stores import LearningStore
 
-__all__ = ["BACKENDS", "Backend", "Open", "StoreScenario", "check", "learning_scenarios", "telemetry_scenarios"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Open",
+    "StoreScenario",
+    "check",
+    "learning_scenarios",
+    "sink_scenarios",
+    "telemetry_scenarios",
+]
 
 ANY = LearningQuery(limit=1_000)
 

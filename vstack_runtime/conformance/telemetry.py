@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+import anyio
 
 from vstack_proto.telemetry import (
     ANALYSIS,
@@ -20,9 +23,19 @@ from vstack_runtime.stores import TelemetrySink, TelemetryStore
 EVERYTHING = AnalyticsQuery()
 
 
-def telemetry_scenarios() -> tuple[StoreScenario, ...]:
-    """What a ``TelemetryStore`` must do; a bare sink need only take and keep."""
+def sink_scenarios() -> tuple[StoreScenario, ...]:
+    """What a ``TelemetrySink`` must do of which nothing can be read again."""
     return (
+        StoreScenario(a_sink_takes_events_without_waiting),
+        StoreScenario(a_sink_is_flushed_and_closed_at_any_time),
+        StoreScenario(a_flush_that_is_cancelled_harms_nobody),
+    )
+
+
+def telemetry_scenarios() -> tuple[StoreScenario, ...]:
+    """What a ``TelemetryStore`` must do: all that a sink must, and be read again."""
+    return (
+        *sink_scenarios(),
         StoreScenario(events_come_back_as_they_were),
         StoreScenario(sums_are_as_the_core_has_them),
         StoreScenario(the_newest_events_come_first),
@@ -49,9 +62,44 @@ def _event(number: int, **fields: Any) -> TelemetryEvent:
     return TelemetryEvent(**(told | fields))
 
 
+FULL = {"extra": {"pass": "read\u00e9", "mode": "quick", "deep": [1, None]}, "timestamp": WALL + 0.123456}
+
+
+async def a_sink_takes_events_without_waiting(open_store: Open) -> None:
+    """A thousand in a row, with no turn of the loop in between, whatever they hold."""
+    async with open_store() as sink:
+        must(isinstance(sink, TelemetrySink), "it has every method of TelemetrySink")
+        must(not inspect.iscoroutinefunction(sink.record), "record is a function that nobody awaits")
+        for event in (TelemetryEvent(timestamp=WALL), _event(1, **FULL), *map(_event, range(1_000))):
+            sink.record(event)
+        await sink.flush()
+
+
+async def a_sink_is_flushed_and_closed_at_any_time(open_store: Open) -> None:
+    """Before anything was taken, twice, and with events that nobody has flushed."""
+    async with open_store() as sink:
+        await sink.flush()
+        sink.record(_event(1))
+        await sink.flush()
+        await sink.flush()
+        sink.record(_event(2))
+        await sink.aclose()
+
+
+async def a_flush_that_is_cancelled_harms_nobody(open_store: Open) -> None:
+    """The service gives the last flush two seconds; whoever gives up leaves a sink that can go on."""
+    async with open_store() as sink:
+        sink.record(_event(1))
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await sink.flush()
+        sink.record(_event(2))
+        await sink.flush()
+
+
 async def events_come_back_as_they_were(open_store: Open) -> None:
     """Every field, and an event that says nothing."""
-    event = _event(1, extra={"pass": "read\u00e9", "mode": "quick", "deep": [1, None]}, timestamp=WALL + 0.123456)
+    event = _event(1, **FULL)
     async with open_store() as sink:
         must(isinstance(sink, TelemetryStore), "it has every method of TelemetryStore")
         must(list(await sink.events(EVERYTHING, 10)) == [], "the storage is empty at first")
