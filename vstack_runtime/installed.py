@@ -31,9 +31,9 @@ class PackageError(Exception):
         if package == "vstack":
             self.mend = "pip install --force-reinstall vstack"
         elif package:
-            self.mend = f"mend {package}, or pip uninstall {package}"
+            self.mend = f"update {package}, or pip uninstall {package}"
         else:
-            self.mend = "mend the package, or uninstall it"
+            self.mend = "update the package, or uninstall it"
         self.told = f"{described(point)} {wrong}"
         super().__init__(f"{self.told}; {self.mend}")
 

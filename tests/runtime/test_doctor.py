@@ -113,7 +113,7 @@ def test_a_package_that_stops_the_engine_is_named_and_so_is_what_mends_it(
     assert found.level == "error"
     assert f"own = no_such_module:OWN ({group}) of {package} 1.0 cannot be loaded: ModuleNotFoundError" in found.saw
     anew = "pip install --force-reinstall vstack"
-    assert found.mend == (anew if package == "vstack" else "mend somebodys, or pip uninstall somebodys")
+    assert found.mend == (anew if package == "vstack" else "update somebodys, or pip uninstall somebodys")
 
 
 def test_a_diagnosis_that_fails_for_any_other_reason_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_package_whose_pattern_cannot_be_used_is_named(install: Any, point: st
         assert str(caught.value).startswith(
             f"the entry point {point} (vstack.patterns) of somebodys-patterns 1.0 {wrong}"
         )
-        assert str(caught.value).endswith("; mend somebodys-patterns, or pip uninstall somebodys-patterns")
+        assert str(caught.value).endswith("; update somebodys-patterns, or pip uninstall somebodys-patterns")
 
 
 @pytest.mark.parametrize(
