@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
+import random
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.fakes.model_service import Act, serving
-from tests.providers.kit import NAMES, QUICK, RUNTIMES, asked, counted, provider
+from tests.providers.kit import NAMES, QUICK, RUNTIMES, asked, counted, provider, question, run
 from vstack_proto.values import Usage
 from vstack_runtime import http_client
 from vstack_runtime.backends import ProviderError
@@ -112,6 +115,48 @@ def test_no_librarys_error_is_handed_on(name: str, runtime: str, act: Act) -> No
         asked(runtime, provider(name, server.url), 0.3 if act.hang else 20.0)
     # It may quote the headers, and with them the key.
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+
+
+ODD = [None, True, 5, -1, 1e300, 2**70, "x", "\ud800", [], {}, [None], [5], {"type": "text"}, {"message": 5}]
+WHOLE = {
+    "type": "message",
+    "content": [{"type": "text", "text": "{}"}],
+    "stop_reason": "end_turn",
+    "usage": {**FED, "prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 1}},
+    "choices": [{"message": {"content": "{}", "refusal": None}, "finish_reason": "stop"}],
+    "message": {"content": "{}"},
+    "done_reason": "stop",
+    "prompt_eval_count": 3,
+    "eval_count": 2,
+    "error": {"type": "a", "code": "b", "message": "response_format", "param": None},
+    "detail": [{"loc": ["body", "response_format"]}],
+}
+
+
+def odd(part: Any, draw: random.Random) -> Any:
+    """The same, with some of its parts left out or replaced."""
+    if draw.random() < 0.12:
+        return draw.choice(ODD)
+    if isinstance(part, dict):
+        return {name: odd(value, draw) for name, value in part.items() if draw.random() > 0.05}
+    return [odd(value, draw) for value in part] if isinstance(part, list) else part
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_answer_is_a_crash_of_the_client(name: str) -> None:
+    draw = random.Random(name)
+    statuses = (200, 200, 200, 400, 404, 422, 429, 500, 501)
+    acts = [Act(status=draw.choice(statuses), body=json.dumps(odd(WHOLE, draw)).encode()) for _ in range(200)]
+    with serving(*acts) as server:
+        one = provider(name, server.url)
+
+        async def ask() -> None:
+            while len(server.asked) < len(acts):
+                with contextlib.suppress(ProviderError):
+                    await one.ask(question(), 20.0)
+            await one.aclose()
+
+        run("trio", ask)
 
 
 # Sizes and codings.
