@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+import anthropic.types as anthropic_types
 import msgspec
 import pytest
+import structlog
+from anthropic.resources.messages.messages import DEPRECATED_MODELS
 
 from tests.providers.kit import KEY
 from vstack_proto.values import Usage
 from vstack_runtime.providers import anthropic, ollama, openai
+from vstack_runtime.providers import prices as price_list
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
-from vstack_runtime.providers.prices import cost_usd, price_of, prices
+from vstack_runtime.providers.prices import Price, cost_usd, price_of, priced, prices
 from vstack_runtime.settings import Settings, SettingsError
 
 A, O, H = {"ANTHROPIC_API_KEY": KEY}, {"OPENAI_API_KEY": KEY}, {"OLLAMA_HOST": "127.0.0.1"}  # noqa: E741
@@ -143,6 +147,30 @@ def test_the_list_holds_what_is_asked_by_default() -> None:
         assert 0 < (price.cache_read or price.input) <= price.input < price.output
 
 
+# Published with no price of its own: Anthropic gives it to verified organisations alone.
+UNPRICED = {"claude-mythos-5-2"}
+
+
+def test_every_claude_model_that_is_not_deprecated_has_a_price() -> None:
+    listed, _ = get_args(anthropic_types.Model)
+    current = set(get_args(listed)) - DEPRECATED_MODELS.keys()
+    assert {model for model in current if price_of(model) is None} == UNPRICED
+
+
+def test_a_model_without_a_price_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_list, "_told", set())
+    with structlog.testing.capture_logs() as logs:
+        assert [priced(model, Usage(M, M)).cost_usd for model in ("mine", "mine", openai.DEFAULT_MODEL)][:2] == [0, 0]
+        for number in range(1_000):
+            priced(f"yours-{number}", Usage(1, 1))
+    assert logs[0] == {
+        "event": "no price is known for a model: its cost counts as 0",
+        "model": "mine",
+        "log_level": "warning",
+    }
+    assert len(logs) == len({line["model"] for line in logs}) == 64
+
+
 M = 1_000_000
 
 
@@ -160,8 +188,8 @@ M = 1_000_000
         ("claude-haiku-5-5", Usage(100_001, 100_000), 0.0500005 + 0.25),
         ("gemma4:12b", Usage(M, M), 0.0),
         ("claude-sonnet-5-5-large", Usage(M, M), 0.0),
-        # Written to a cache without a rate of its own: as any other token.
-        ("gpt-6.1-sol", Usage(100_000, 0, 0, 100_000), 0.2),
+        ("gpt-6.1-sol", Usage(100_000, 0, 0, 100_000), 0.25),
+        ("gpt-6.1-sol", Usage(272_001, 0, 272_001, 0), 0.0544002),
         # A service that counts nonsense costs nothing less.
         ("claude-sonnet-5-5", Usage(0, 0, M, 0), 0.1),
     ],
@@ -175,3 +203,8 @@ def test_no_default_is_near_its_end() -> None:
 
     assert anthropic.DEFAULT_MODEL not in DEPRECATED_MODELS
     assert price_of(anthropic.DEFAULT_MODEL) == msgspec.structs.replace(prices()[anthropic.DEFAULT_MODEL])
+
+
+def test_cached_tokens_without_a_rate_cost_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_list, "prices", lambda: {"mine": Price(2.0, 10.0)})
+    assert cost_usd("mine", Usage(3 * M, 0, M, M)) == pytest.approx(6.0)

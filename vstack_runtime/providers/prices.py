@@ -10,6 +10,13 @@ from typing import Any
 import msgspec
 
 from vstack_proto.values import Usage
+from vstack_runtime.logs import get_logger
+
+_log = get_logger()
+
+# Callers may name models; so many without a price are told of, each once.
+_MAX_TOLD = 64
+_told: set[str] = set()
 
 # A dated snapshot costs what the model costs: claude-haiku-4-5-20251001, gpt-6.1-sol-2026-09-29.
 _DATE = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2})$")
@@ -82,5 +89,8 @@ def cost_usd(model: str, usage: Usage) -> float:
 
 
 def priced(model: str, usage: Usage) -> Usage:
-    """A usage with its cost."""
+    """A usage with its cost; that a model has no price is logged once."""
+    if price_of(model) is None and model not in _told and len(_told) < _MAX_TOLD:
+        _told.add(model)
+        _log.warning("no price is known for a model: its cost counts as 0", model=model[:100])
     return msgspec.structs.replace(usage, cost_usd=cost_usd(model, usage))
