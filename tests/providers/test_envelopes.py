@@ -19,7 +19,7 @@ from vstack_proto.values import ModelRequest
 from vstack_runtime import analyze_async
 from vstack_runtime.backends import ProviderError
 from vstack_runtime.engine import installed_patterns
-from vstack_runtime.providers import envelopes
+from vstack_runtime.providers import envelopes, openai
 from vstack_runtime.providers.common import Reply
 from vstack_runtime.providers.envelopes import Envelopes, envelope
 from vstack_runtime.providers.schemas import strict_schema
@@ -109,6 +109,55 @@ def test_ollama_is_bound_by_the_shape_of_the_pass() -> None:
     """Its format is a grammar, and no part of the prompt."""
     reply, (body,) = bound("ollama", Act(text='{"steps": []}'))
     assert (body["format"], reply.text) == (json.loads(PLAN), '{"steps": []}')
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("gpt-6.1-terra", True),
+        ("gpt-5.6-sol", True),
+        ("gpt-6-luna-2026-09-22", True),
+        ("gpt-10", True),
+        ("gpt-5.5", False),
+        ("gpt-5", False),
+        ("gpt-4.1", False),
+        ("o4-mini", False),
+        ("my-model", False),
+    ],
+)
+@pytest.mark.parametrize("passes", [1, 2])
+def test_openai_is_told_where_the_trace_ends(
+    model: str, known: bool, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer models keep a prompt only up to its marks, and older ones refuse marks."""
+    with serving(Act(text=None)) as server:
+        monkeypatch.setattr(openai, "BASE_URL", f"{server.url}/v1")
+        one = provider("openai", server.url)
+        one_after_another(one, *(question(schema=own, schemas=BOTH[:passes], model=model) for own in BOTH[:passes]))
+    bodies = [one.body for one in server.asked]
+    for body, schema in zip(bodies, BOTH, strict=False):
+        content = body["messages"][1]["content"]
+        if not known:
+            assert not {"prompt_cache_options", "prompt_cache_key"} & body.keys()
+            assert content.startswith("<run>a trace</run>\n\nWhat happened?")
+            continue
+        mark = {"prompt_cache_breakpoint": {"mode": "explicit"}} if passes > 1 else {}
+        assert content[0] == {"type": "text", "text": "<run>a trace</run>", **mark}
+        assert content[1]["text"].startswith("What happened?")
+        assert body["prompt_cache_options"] == {"mode": "explicit"}
+        assert schema.decode() not in content[1]["text"], "it holds to the schema, and need not be told"
+    assert len({json.dumps([body.get("prompt_cache_key"), before_instruction(body)[:3]]) for body in bodies}) == 1
+
+
+def test_an_openai_that_refuses_marks_is_sent_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = Act(status=400, body=b'{"error": {"message": "Unknown parameter: prompt_cache_options"}}')
+    with serving(refusal, Act(text=None)) as server:
+        monkeypatch.setattr(openai, "BASE_URL", f"{server.url}/v1")
+        asked = question(schema=PLAN, schemas=BOTH, model="gpt-6.1-terra")
+        another = msgspec.structs.replace(asked, model="gpt-6.2-sol")
+        one_after_another(provider("openai", server.url), asked, asked, another)
+    assert ["prompt_cache_key" in one.body for one in server.asked] == [True, False, False, True]
+    assert is_enveloped(server) == [True] * 4
 
 
 # Answers.
@@ -223,6 +272,20 @@ def test_a_server_that_takes_no_schema_at_all_steps_down_as_ever() -> None:
     told = server.asked[-1].body["messages"][1]["content"]
     assert told.endswith(PLAN.decode())
     assert "{...}" not in told
+
+
+def test_an_envelope_is_not_to_blame_where_a_schema_of_its_own_is_refused_too() -> None:
+    with serving(TOO_LARGE, TOO_LARGE, Act(text=None)) as server:
+        one = provider("anthropic", server.url)
+
+        async def twice() -> None:
+            with pytest.raises(ProviderError, match="400"):
+                await one.ask(question(schema=PLAN, schemas=BOTH), 20.0)
+            await one.ask(question(schema=PLAN, schemas=BOTH), 20.0)
+            await one.aclose()
+
+        anyio.run(twice)
+    assert is_enveloped(server) == [True, False, True]
 
 
 def test_another_refusal_is_no_reason_to_leave_it_out() -> None:

@@ -16,7 +16,7 @@ from vstack_runtime.http_client import (
 )
 from vstack_runtime.logs import get_logger
 from vstack_runtime.providers.common import MAX_OUTPUT_TOKENS, Reply, again, failed, tokens, unsaid
-from vstack_runtime.providers.envelopes import Binding, Envelopes, schema_refused
+from vstack_runtime.providers.envelopes import Binding, Envelopes, own, schema_refused
 from vstack_runtime.providers.prices import priced
 
 _log = get_logger()
@@ -24,6 +24,10 @@ _log = get_logger()
 NAME = "anthropic"
 DEFAULT_MODEL = "claude-sonnet-5-5"
 BASE_URL = "https://api.anthropic.com"
+
+
+class _TooMuch(Exception):
+    """The schema of all passes was refused."""
 
 
 class AnthropicProvider:
@@ -56,17 +60,21 @@ class AnthropicProvider:
         Raises:
             ProviderError: The call came to nothing.
         """
-        binding = self._envelopes.binding(request)
+        try:
+            return await self._ask(request, self._envelopes.binding(request), within)
+        except _TooMuch:
+            reply = await self._ask(request, own(request), within)
+        self._envelopes.leave_out(request)
+        _log.warning("the schema of all passes is too much", provider=NAME, model=request.model, of=request.name)
+        return reply
+
+    async def _ask(self, request: ModelRequest, binding: Binding, within: float) -> Reply:
         try:
             async with reclaiming(self._http):
                 message = await self._create(request, binding, within)
         except anthropic.APIStatusError as fault:
             if binding.shape and schema_refused(fault.status_code, fault.response.content):
-                self._envelopes.leave_out(request)
-                _log.warning(
-                    "the schema of all passes is too much", provider=NAME, model=request.model, of=request.name
-                )
-                return await self.ask(request, within)
+                raise _TooMuch from None
             headers = {name.lower(): value for name, value in fault.response.headers.items()}
             raise failed(NAME, "ANTHROPIC_API_KEY", request.model, fault.status_code, headers, fault.body) from None
         except anthropic.APITimeoutError as fault:

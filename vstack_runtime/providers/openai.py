@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any, Literal
 
@@ -37,6 +38,12 @@ _NEXT: dict[Form, Form] = {"json_schema": "json_object", "json_object": "prompt"
 _FORM = re.compile(r"response_format|json_schema|json_object")
 # Of a schema: it is refused where others are taken.
 _THIS_SCHEMA = re.compile(r"(?i)\binvalid[ _](?:json[ _])?schema\b")
+# From GPT-5.6 on, OpenAI's cache holds a prompt only up to its marks. By default there is one mark, at the end, where
+# no other pass comes to; writing costs a quarter more than reading afresh. Models before know no marks and refuse them
+# (developers.openai.com/api/docs/guides/prompt-caching).
+_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?![\d.])")
+_FIRST_WITH_MARKS = (5, 6)
+_MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
 # What is remembered; names of models come from callers.
 _MAX_FORMS = 256
 
@@ -67,7 +74,8 @@ class OpenAIProvider:
         self._key = key
         self.forms: Forms = {}
         self._envelopes = Envelopes()
-        # Some servers take a form and ignore it; only OpenAI's own is known to hold to it.
+        self._unmarked: dict[str, None] = {}
+        # Some servers take a form and ignore it; only OpenAI's own is known to hold to it. No other knows marks.
         self._tells_schema = base_url.rstrip("/") != BASE_URL
         self._http = JsonClient(NAME, base_url, {"authorization": f"Bearer {key}"} if key else {})
 
@@ -83,18 +91,25 @@ class OpenAIProvider:
         first: Form = self.forms.get(all_strict, "json_schema") if strict else "json_object"
         form = first = self.forms.get(alone, first)
         apart = False  # whether a schema of all passes was refused
+        marks = not self._tells_schema and _knows_marks(request.model) and request.model not in self._unmarked
+        unmarked = False  # whether marks were refused
         while True:
             binding = own(request) if apart or form != "json_schema" else self._envelopes.binding(request)
-            body = msgspec.json.encode(self._body(request, form, binding))
+            body = msgspec.json.encode(self._body(request, form, binding, marks))
             answer = await self._http.post("chat/completions", body, within)
             if answer.status < 300:
                 if form != first:
                     self._remember(about, form)
                 elif apart:
                     self._envelopes.leave_out(request)
+                if unmarked and len(self._unmarked) < _MAX_FORMS:
+                    self._unmarked[request.model] = None
                 reply = _reply(decoded(NAME, answer.body), request.model)
                 return unsaid(Reply(binding.opened(reply.text), reply.usage), self._key)
             told = json_of(answer.body)
+            if marks and _marks_refused(answer.status, told):
+                marks, unmarked = False, True
+                continue
             if form not in _NEXT or not _form_refused(answer.status, told):
                 raise _error(answer, told, request.model)
             if binding.shape:
@@ -112,10 +127,11 @@ class OpenAIProvider:
         self.forms[about] = form
         _log.warning("the server took another form of answer only", provider=NAME, model=about[0], form=form)
 
-    def _body(self, request: ModelRequest, form: Form, binding: Binding) -> dict[str, Any]:
+    def _body(self, request: ModelRequest, form: Form, binding: Binding, marks: bool) -> dict[str, Any]:
         tells = self._tells_schema or form != "json_schema"
-        asked = f"{request.shared}\n\n{request.instruction}{binding.told(request.schema) if tells else binding.wish()}"
-        messages = [{"role": "system", "content": request.system}, {"role": "user", "content": asked}]
+        asked = f"{request.instruction}{binding.told(request.schema) if tells else binding.wish()}"
+        content: Any = _marked(request.shared, asked, binding) if marks else f"{request.shared}\n\n{asked}"
+        messages = [{"role": "system", "content": request.system}, {"role": "user", "content": content}]
         if request.complaint is not None:
             messages.append({"role": "assistant", "content": binding.enclosed(request.previous or "")})
             messages.append({"role": "user", "content": f"{again(request.complaint)}{binding.wish()}"})
@@ -124,6 +140,10 @@ class OpenAIProvider:
             "messages": messages,
             "max_completion_tokens": MAX_OUTPUT_TOKENS,
         }
+        if marks:
+            body["prompt_cache_options"] = {"mode": "explicit"}
+            # Calls with the same key come to where the prompt was cached.
+            body["prompt_cache_key"] = hashlib.sha256(request.shared.encode()).hexdigest()[:32]
         if form == "json_schema":
             # The name may have 64 characters of [A-Za-z0-9_-]; it stands before the prompt, as the schema does.
             name = "answer" if binding.shared else request.name[:64]
@@ -136,6 +156,22 @@ class OpenAIProvider:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._http.aclose()
+
+
+def _knows_marks(model: str) -> bool:
+    version = _VERSION.match(model)
+    return version is not None and (int(version[1]), int(version[2] or 0)) >= _FIRST_WITH_MARKS
+
+
+def _marked(shared: str, asked: str, binding: Binding) -> list[dict[str, Any]]:
+    """What stands in a user's turn, with a mark after the trace where another pass can find it in the cache."""
+    mark = _MARK if binding.shared else {}
+    return [{"type": "text", "text": shared, **mark}, {"type": "text", "text": asked}]
+
+
+def _marks_refused(status: int, told: object) -> bool:
+    said = error_of(told)
+    return status == 400 and "prompt_cache" in (said.get("param") or said["message"])
 
 
 def _form_refused(status: int, told: object) -> bool:
