@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import NamedTuple
 from benchmarks.callers import Caller, connected, requests
 from benchmarks.processes import RUNTIMES, fake_service, service
 
-# Callers at once, and how long each request may take.
-AT_ONCE = (1, 100)
+# Callers at once, for how many of them lateness is guarded, and how long each request may take.
+AT_ONCE = (1, 100, 1_000)
+GUARDED = (1, 100)
 DEADLINE = 1.0
 MAX_LATE = 0.1
 MAX_OPEN = 1.0
@@ -92,6 +94,26 @@ def measure(runtime: str, number: int) -> Endings:
         return asyncio.run(_measure(port, pid, number))
 
 
+async def _last(port: int, pid: int, number: int, rounds: int) -> list[float]:
+    await _late(port, pid, 1, 0)
+    found = []
+    for turn in range(1, rounds + 1):
+        late, failures, _ = await _late(port, pid, number, 10_000 * turn)
+        assert not failures, f"{failures} of {number} answers are other than 504"
+        found.append(max(late))
+    return found
+
+
+def last(runtime: str, number: int, rounds: int) -> float:
+    """By how much the last of so many answers at once comes after the deadline, in seconds: the median over the rounds.
+
+    The last of each round, so that no caller is left out; the median of them, so that a moment in which others had the
+    machine does not decide.
+    """
+    with fake_service(1_000.0) as url, service(runtime, upstream=url, timeout=DEADLINE) as (port, pid):
+        return statistics.median(asyncio.run(_last(port, pid, number, rounds)))
+
+
 def table() -> Iterator[str]:
     """The rows, one after the other as they are measured."""
     yield "| runtime | at once | late, median ms | late, most ms | upstream open after, ms | after callers left, ms |"
@@ -101,4 +123,4 @@ def table() -> Iterator[str]:
             found = measure(runtime, number)
             assert not found.failures, found
             times = (found.late[number // 2], found.late[-1], found.closed, found.left)
-            yield f"| {runtime} | {number} | {' | '.join(f'{one * 1e3:.0f}' for one in times)} |"
+            yield f"| {runtime} | {number:,} | {' | '.join(f'{one * 1e3:.0f}' for one in times)} |"

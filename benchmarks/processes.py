@@ -120,6 +120,9 @@ def _question() -> ModelRequest:
 
 @contextlib.contextmanager
 def _process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    # Callers and services need a descriptor for each connection, and their own limits are often a thousand.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with subprocess.Popen(
         [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -151,9 +154,6 @@ def service(
     runtime: str, upstream: str = "", timeout: float = 120.0, concurrency: int = 4_096
 ) -> Iterator[tuple[int, int]]:
     """The service; gives its port and its process id."""
-    # Callers and service need a descriptor for each connection, and their own limits are often a thousand.
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     flags = ("--upstream", upstream, "--timeout", str(timeout), "--concurrency", str(concurrency))
     with _process("benchmarks.processes", "serve", runtime, *flags) as process:
         yield int(_line(process)), process.pid

@@ -1,6 +1,6 @@
 """After requests that were cut short, by callers who left and by deadlines, a server holds what it held.
 
-The aim is a thousand of each kind for each driver, which takes most of a minute: CANCELLED_REQUESTS=1000. By default
+CI cancels a thousand of each kind for each driver, which takes most of a minute: CANCELLED_REQUESTS=1000. By default
 there are fewer.
 """
 
