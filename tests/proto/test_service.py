@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from html import escape
 
+import msgspec
+
+from tests.proto.asking import ask
 from tests.proto.last_word import PATTERN
 from vstack_proto.docs_page import HERE
 from vstack_proto.service import MAX_MOUNTED
-from vstack_proto.testing import make_service
+from vstack_proto.testing import head_received, make_service
 
 SERVICE = make_service(PATTERN, version="7.8.9")
 
@@ -47,3 +50,14 @@ def test_documents_tell_of_the_patterns() -> None:
     assert "/v1/analyze/last_word" in json.loads(SERVICE.openapi.body)["paths"]
     assert SERVICE.docs.content_type == "text/html; charset=utf-8"
     assert b"last_word" in SERVICE.docs.body
+
+
+def test_the_head_says_where_the_service_is_mounted() -> None:
+    head = head_received("GET", "/openapi.json")
+    plain, moved = ask(SERVICE, head), ask(SERVICE, msgspec.structs.replace(head, root="/vstack"))
+    assert (plain.json["servers"], moved.json["servers"]) == ([{"url": "/"}], [{"url": "/vstack"}])
+    known = head_received("GET", "/openapi.json", (("if-none-match", plain.headers["etag"]),))
+    assert ask(SERVICE, known).status == 304
+    assert ask(SERVICE, msgspec.structs.replace(known, root="/vstack")).status == 200
+    # A tape says nothing of it where there is nothing to say.
+    assert b"root" not in msgspec.json.encode(head)
