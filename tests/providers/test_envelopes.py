@@ -105,6 +105,25 @@ def test_a_single_pass_is_bound_by_its_own_schema(name: str) -> None:
     assert "cache_control" not in json.dumps(body["messages"])
 
 
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("The compiled grammar is too large, which would cause performance issues", True),
+        ("Schema is too complex.", True),
+        ("Schemas contains too many parameters with union types (17 parameters)", True),
+        ("output_config.format.schema: unsupported keyword", True),
+        ("messages.0: a database schema may not stand here", False),
+        ("Your credit balance is too low", False),
+    ],
+)
+def test_only_what_is_said_of_the_schema_counts(message: str, refused: bool) -> None:
+    """Any other 400 is final: the question is not sent again."""
+    script = Act(status=400, body=json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode())
+    with serving(script) as server, structlog.testing.capture_logs(), pytest.raises(ProviderError):
+        asked("asyncio", provider("anthropic", server.url), schema=PLAN, schemas=BOTH)
+    assert len(server.asked) == (2 if refused else 1)
+
+
 def test_ollama_is_bound_by_the_shape_of_the_pass() -> None:
     """Its format is a grammar, and no part of the prompt."""
     reply, (body,) = bound("ollama", Act(text='{"steps": []}'))

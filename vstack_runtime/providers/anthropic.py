@@ -73,7 +73,7 @@ class AnthropicProvider:
             async with reclaiming(self._http):
                 message = await self._create(request, binding, within)
         except anthropic.APIStatusError as fault:
-            if binding.shape and schema_refused(fault.status_code, fault.response.content):
+            if binding.shape and schema_refused(fault.status_code, fault.body):
                 raise _TooMuch from None
             headers = {name.lower(): value for name, value in fault.response.headers.items()}
             raise failed(NAME, "ANTHROPIC_API_KEY", request.model, fault.status_code, headers, fault.body) from None

@@ -10,6 +10,7 @@ one, the envelope, which holds the shapes of all passes, and each pass says whic
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import msgspec
 
 from vstack_proto.analysis.machine import unfenced
 from vstack_proto.values import ModelRequest
+from vstack_runtime.providers.common import error_of
 from vstack_runtime.providers.schemas import strict_schema, told_schema
 
 # What Anthropic's structured outputs take in one request: 16 parameters with a union type, and 24 optional ones, of
@@ -31,8 +33,9 @@ MAX_WORD_CHARS = 120_000
 
 # Of each service: patterns times modes times models, and some more.
 _MAX_REFUSED = 512
-# How a service says that a schema is too much for it: 400 and one of these words.
-_SCHEMA_WORDS = (b"schema", b"grammar")
+# How a service says that a schema is too much for it: "The compiled grammar is too large", "Schema is too complex",
+# "Schemas contain too many parameters with union types", each with 400.
+_TOO_MUCH = re.compile(r"grammar|schemas?\b.*\btoo\b|output_config\.format", re.IGNORECASE | re.DOTALL)
 
 Schema = dict[str, Any]
 
@@ -135,9 +138,14 @@ def own(request: ModelRequest) -> Binding:
     return Binding(strict_schema(request.schema), len(request.schemas) > 1 and len(set(request.schemas)) == 1)
 
 
-def schema_refused(status: int, body: bytes) -> bool:
-    """Whether an answer says that a schema is too much: too many unions, too large a grammar."""
-    return status == 400 and any(word in body.lower() for word in _SCHEMA_WORDS)
+def schema_refused(status: int, told: object) -> bool:
+    """Whether an answer says that a schema is too much: too many unions, too large a grammar.
+
+    Args:
+        status: Of the answer.
+        told: Its body, decoded.
+    """
+    return status == 400 and _TOO_MUCH.search(error_of(told)["message"]) is not None
 
 
 @functools.lru_cache(maxsize=512)
