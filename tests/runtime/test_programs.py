@@ -174,7 +174,7 @@ ANSWERED = [
 
 @pytest.mark.parametrize("words", ANSWERED, ids=" ".join)
 def test_what_a_program_is_answered_is_json_and_nothing_else(run: Run, words: tuple[str, ...], tmp_path: Path) -> None:
-    files = {"TRACE": str(tmp_path / "trace.json"), "TAPE": str(tmp_path / "one.jsonl")}
+    files = {"TRACE": str(tmp_path / "trace.json"), "TAPE": str(tmp_path / "one.tape.jsonl")}
     Path(files["TRACE"]).write_text(json.dumps(canonical_trace()), "utf-8")
     if "TAPE" in words:
         run("vstack-replay", "record", "aar", files["TRACE"], "-o", files["TAPE"])
