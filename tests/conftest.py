@@ -22,6 +22,8 @@ settings.register_profile("deep", max_examples=2_000, deadline=None, print_blob=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 REQUIRE_SERVICES = "VSTACK_REQUIRE_SERVICES"
+# What it is called while a test runs: it is no setting, and the programs that tests run would warn of it.
+REQUIRED = "TESTS_REQUIRE_SERVICES"
 PROVIDERS = (
     *("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "OLLAMA_BASE_URL"),
     *(
@@ -95,13 +97,21 @@ def _within(item: pytest.Item, folders: tuple[Path, ...]) -> bool:
     return any(item.path.is_relative_to(folder) for folder in folders)
 
 
+def required() -> bool:
+    """Whether a program that is missing is a failure, as in CI."""
+    return "1" in (os.environ.get(REQUIRE_SERVICES), os.environ.get(REQUIRED))
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting and no key of the person who runs the tests reaches them: none may call a paid service, and what a
     service remembers goes into no home of anybody's."""
+    monkeypatch.setenv(REQUIRED, os.environ.get(REQUIRE_SERVICES, ""))
     for name in list(os.environ):
-        if name in PROVIDERS or (name.startswith("VSTACK_") and name != REQUIRE_SERVICES):
+        if name in PROVIDERS or name.startswith("VSTACK_"):
             monkeypatch.delenv(name)
+    # A worker of a parallel run has one; tables would go by it.
+    monkeypatch.delenv("COLUMNS", raising=False)
     home = str(tmp_path_factory.getbasetemp() / "home")
     monkeypatch.setenv("HOME", home)
     monkeypatch.setenv("VSTACK_HOME", f"{home}/.vstack")
@@ -136,7 +146,7 @@ def service() -> Service:
         if path is not None:
             return path
         reason = f"{program} is not installed"
-        if os.environ.get(REQUIRE_SERVICES) == "1":
+        if required():
             pytest.fail(f"{reason}, and {REQUIRE_SERVICES}=1 says that it must be", pytrace=False)
         pytest.skip(reason)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REQUIRED
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("vstack_proto", "vstack_runtime", "vstack_mcp")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -149,10 +151,10 @@ def test_every_range_is_pinned() -> None:
 def test_a_missing_service_skips_at_home_and_fails_in_ci(
     service: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VSTACK_REQUIRE_SERVICES", "1")
+    monkeypatch.setenv(REQUIRED, "1")
     with pytest.raises(pytest.fail.Exception, match="no-such-program is not installed"):
         service("no-such-program")
-    monkeypatch.delenv("VSTACK_REQUIRE_SERVICES")
+    monkeypatch.delenv(REQUIRED)
     with pytest.raises(pytest.skip.Exception, match="no-such-program is not installed"):
         service("no-such-program")
     assert Path(service("sh")).is_file()

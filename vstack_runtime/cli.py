@@ -32,6 +32,8 @@ from vstack_runtime.home.cli_baseline import app as baselines
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vstack_runtime.request_files import RequestFile
+
 PROGRAM = "vstack-api"
 SEVERE = 3
 
@@ -121,6 +123,26 @@ def routes(as_json: Json = False) -> None:
     _console().print(table)
 
 
+@app.command()
+def patterns(as_json: Json = False) -> None:
+    """List the patterns: what each is called, and what it looks at."""
+    from vstack_proto.catalogue import entry
+
+    listed = [entry(pattern) for pattern in _service().catalogue.patterns.values()]
+    if as_json:
+        print_json(listed)
+        return
+    from rich.table import Table
+
+    table = Table(box=None)
+    table.add_column("name", no_wrap=True)
+    table.add_column("title", no_wrap=True)
+    table.add_column("what it looks at")
+    for row in listed:
+        table.add_row(row["name"], row["friendly"], row["summary"])
+    _console().print(table)
+
+
 @app.command(epilog=epilog("vstack-api openapi > openapi.json"))
 def openapi(as_json: Annotated[bool, typer.Option("--json", help="It is JSON, said or not.")] = False) -> None:
     """Print the OpenAPI document."""
@@ -141,7 +163,7 @@ _program.tells_version()
     )
 )
 def analyze(
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Name of a pattern, such as aar.")],
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Such as aar; vstack-api patterns lists them.")],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="JSON: a trace, or what POST /v1/analyze takes. - reads stdin.")
     ],
@@ -161,33 +183,40 @@ def analyze(
     """Diagnose one trace by one pattern, without a server."""
     from rich.text import Text
 
-    from vstack_proto.severity import SEVERITIES, severity_of
     from vstack_runtime.library import AnalysisError
     from vstack_runtime.library import analyze as run
     from vstack_runtime.logs import configure
-    from vstack_runtime.settings import Settings
 
-    asked = _read_request(file)
+    request = _read_request(file)
+    asked = dict(request.asked)
     if canonical is not None:
         asked["format"] = "canonical" if canonical else "native"
     asked |= {name: value for name, value in (("mode", mode), ("model", model)) if value is not None}
     if fail_on is not None:
         _can_fail_on(pattern)
-    settings = Settings.from_env(os.environ)
+    settings = _program.settings()
     configure("error" if settings.log_level == "info" else settings.log_level, "console")
     try:
         with _console(stderr=True).status(Text(f"{plain(pattern)}: analysing")):
             answer = run(asked.pop("trace"), pattern=pattern, settings=settings, **asked)
     except AnalysisError as error:
         wrong = error.status == 404 or error.code == "invalid_mode"
-        _fail(explained(error.message, error.extra), WRONG_COMMAND_LINE if wrong else FAILED)
+        told = [explained(error.message, error.extra)]
+        if canonical is None and error.status == 400 and not wrong:
+            told += request.read_as(error.extra.get("errors", ()))
+        _fail("; ".join(told), WRONG_COMMAND_LINE if wrong else FAILED)
     if as_json:
         print_json(answer)
     else:
         _print_answer(answer, _console())
-    severity = severity_of(answer["detection"]) or "none"
-    if fail_on is not None and SEVERITIES.index(severity) >= SEVERITIES.index(fail_on):
+    if fail_on is not None and _reached(fail_on, answer["detection"]):
         raise typer.Exit(SEVERE)
+
+
+def _reached(severity: FailOn, found: Mapping[str, Any]) -> bool:
+    from vstack_proto.severity import SEVERITIES, severity_of
+
+    return SEVERITIES.index(severity_of(found) or "none") >= SEVERITIES.index(severity)
 
 
 def _can_fail_on(pattern: str) -> None:
@@ -199,17 +228,20 @@ def _can_fail_on(pattern: str) -> None:
         _fail(f"the detections of {pattern} tell no severity; --fail-on cannot be used", WRONG_COMMAND_LINE)
 
 
-def _read_request(file: Path) -> dict[str, Any]:
-    """The trace, and what the file says besides of mode, model and format."""
+def _read_request(file: Path) -> RequestFile:
+    """What the file asks for; what it says in vain is told."""
     from vstack_runtime.request_files import request_in
 
     name = "stdin" if str(file) == "-" else str(file)
     try:
-        return request_in(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        found = request_in(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except OSError as error:
         _fail(f"{name} cannot be read: {error.strerror}", WRONG_COMMAND_LINE)
     except ValueError as error:
         _fail(f"{name} {error}")
+    for warning in found.warnings:
+        _program.complain(f"warning: {warning}")
+    return found
 
 
 def _print_answer(answer: Mapping[str, Any], console: Console) -> None:

@@ -17,16 +17,41 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vstack_runtime.settings import Settings
+
 T = TypeVar("T")
 
 DONE, FAILED, WRONG_COMMAND_LINE = 0, 1, 2
 # More would scroll the first ones, which matter most, off the screen.
 MAX_SHOWN = 10
+# Columns.
+PIPED_WIDTH = 120
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 # Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+
+# What the settings of this run were already said to warn of: some commands read them several times.
+_warned: set[str] = set()
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version("vstack")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(_version())
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit.")
+]
 
 
 class Program:
@@ -57,22 +82,43 @@ class Program:
             pretty_exceptions_enable=False,
         )
 
+    def takes_version(self) -> None:
+        """Give a script of several commands the flag ``--version``."""
+
+        @self.app.callback()
+        def first(version: Version = False) -> None:
+            """Come before every command."""
+
     def tells_version(self) -> None:
-        """Give the script the command ``version``."""
+        """Give the script the command ``version``, and the flag."""
+        self.takes_version()
 
         @self.app.command()
         def version(as_json: Json = False) -> None:
             """Print the version."""
-            import importlib.metadata
-
-            told = importlib.metadata.version("vstack")
             if as_json:
-                print_json({"version": told})
+                print_json({"version": _version()})
             else:
-                typer.echo(told)
+                typer.echo(_version())
+
+    def settings(self) -> Settings:
+        """What the environment says; what looks like a mistake in it is told on stderr, once.
+
+        Raises:
+            SettingsError: A variable is malformed.
+        """
+        from vstack_runtime.settings import Settings
+
+        settings = Settings.from_env(os.environ)
+        for warning in settings.warnings:
+            if warning not in _warned:
+                self.complain(f"warning: {warning}")
+        _warned.update(settings.warnings)
+        return settings
 
     def main(self) -> NoReturn:
         """Run the command line, and exit."""
+        _warned.clear()
         try:
             code = self.app(prog_name=self.name, standalone_mode=False)
             sys.stdout.flush()
@@ -119,6 +165,8 @@ class Program:
             typer.echo(message, err=True)
             return
         path = context.command_path if context is not None else self.name
+        # What the library of models behind a choice says before the reason.
+        message = message.replace(": Value error, ", ": ")
         self.complain(f"{message.rstrip('.')}; {path} --help shows what there is")
 
     def complain(self, message: str) -> None:
@@ -144,12 +192,35 @@ def asked(store: Any, ask: Callable[[Any], Awaitable[T]]) -> T:
     return anyio.run(run)
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Where tables go."""
+def console(*, stderr: bool = False, least: int = 0) -> Console:
+    """Where tables go.
+
+    Args:
+        stderr: Not to stdout.
+        least: Columns of what must not be cut, such as the id of a record; a narrower terminal folds the lines.
+    """
     from rich.console import Console
 
+    # What is piped has no window whose width could count, and is cut at 80 unless told otherwise.
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
     # The texts of a trace are no markup.
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    made.width = max(made.width, least)
+    return made
+
+
+def unknown_pattern(name: str, known: Iterable[str]) -> str:
+    """What to say of a pattern that is not among those that are ``known``."""
+    import difflib
+
+    near = difflib.get_close_matches(name[:100], list(known), n=3, cutoff=0.5)
+    return f"no pattern is named {name[:100]!r}{_near(near)}"
+
+
+def _near(names: Iterable[str]) -> str:
+    told = ", ".join(names)
+    return f"; did you mean {told}?" if told else "; vstack-api patterns lists them"
 
 
 def print_json(value: Any) -> None:
@@ -187,6 +258,9 @@ def explained(message: str, extra: Mapping[str, Any]) -> str:
         message: Of the refusal.
         extra: The further members of that answer, such as ``errors``.
     """
+    if "nearest" in extra:
+        # The service advises a request.
+        return f"{message.rpartition('; ')[0]}{_near(extra['nearest'])}"
     errors = extra.get("errors", [])
     told = [f"{error['pointer']} {error['message']}" for error in errors[1:MAX_SHOWN]]
     if len(errors) > MAX_SHOWN:

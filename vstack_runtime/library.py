@@ -43,6 +43,7 @@ async def analyze_async(
     mode: Mode = "standard",
     model: str | None = None,
     format: Format = "native",  # noqa: A002 - the word of the request
+    baseline: str | None = None,
     settings: Settings | None = None,
     provider: Provider | None = None,
 ) -> dict[str, Any]:
@@ -54,6 +55,7 @@ async def analyze_async(
         mode: How thorough: 1, 2 or 4 model calls.
         model: The model to ask; ``offline`` for the signals alone.
         format: ``native``: the trace is the pattern's own; ``canonical``: it is the one that every pattern reads.
+        baseline: The name of an earlier detection to compare with; it is kept where the settings' home is.
         settings: By default what the environment says. Keys and quota are for peers; they play no part here.
         provider: Answers model calls, in the place of the one that the settings choose.
 
@@ -70,7 +72,8 @@ async def analyze_async(
     if isinstance(trace, CanonicalTrace):
         format = "canonical"  # noqa: A001 - the word of the request
     told = {"trace": msgspec.Raw(trace) if isinstance(trace, bytes | str) else trace, "mode": mode, "format": format}
-    asked = msgspec.json.encode(told if model is None else {**told, "model": model})
+    more = {name: word for name, word in (("model", model), ("baseline", baseline)) if word is not None}
+    asked = msgspec.json.encode({**told, **more})
     try:
         status, body = await _call(App(engine), pattern, asked)
     finally:
@@ -89,6 +92,7 @@ def analyze(
     mode: Mode = "standard",
     model: str | None = None,
     format: Format = "native",  # noqa: A002 - the word of the request
+    baseline: str | None = None,
     settings: Settings | None = None,
     provider: Provider | None = None,
 ) -> dict[str, Any]:
@@ -102,7 +106,14 @@ def analyze(
 
     async def call() -> dict[str, Any]:
         return await analyze_async(
-            trace, pattern=pattern, mode=mode, model=model, format=format, settings=settings, provider=provider
+            trace,
+            pattern=pattern,
+            mode=mode,
+            model=model,
+            format=format,
+            baseline=baseline,
+            settings=settings,
+            provider=provider,
         )
 
     return anyio.run(call)

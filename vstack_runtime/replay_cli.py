@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 a tape differs or cannot be read, 2 the command line was w
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, explained, print_json, progress
+from vstack_runtime.cli_parts import FAILED, WRONG_COMMAND_LINE, Json, Program, console, explained, print_json, progress
 
 # What a command alone needs is imported inside of it: ``--help`` must not wait for patterns.
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from vstack_proto.replay import Report, Tape
     from vstack_proto.service import Service
 
@@ -50,6 +47,7 @@ _program = Program(
     told=_told,
 )
 app, main, _fail = _program.app, _program.main, _program.fail
+_program.takes_version()
 
 
 @app.command()
@@ -74,7 +72,7 @@ def run(
         _fail("a snapshot is of one tape; name one", WRONG_COMMAND_LINE)
     changes = _changes(policy)
     start = _bytes(from_snapshot) if from_snapshot else None
-    console = _console()
+    out = console()
     count = events = commands = differing = 0
     told: list[dict[str, Any]] = []
     for path, tape in _read(tapes):
@@ -86,14 +84,14 @@ def run(
         if report.differences:
             differing += 1
             if not as_json:
-                show_report(path.name, tape, report, console, whole=show_all)
+                show_report(path.name, tape, report, out, whole=show_all)
         if snapshot:
             snapshot.write_bytes(report.snapshot)
     if as_json:
         print_json({"tapes": told, "differing": differing})
     else:
         summed = f"{count} tape{'s' * (count != 1)}, {events} events, {commands} commands"
-        console.print(f"{summed}: {f'{differing} differ' if differing else 'as recorded'}")
+        out.print(f"{summed}: {f'{differing} differ' if differing else 'as recorded'}")
     if differing:
         raise typer.Exit(FAILED)
 
@@ -110,9 +108,9 @@ def show(
         return
     from vstack_runtime.replay_show import show_tape
 
-    console = _console()
+    out = console()
     for path, tape in _read(tapes):
-        show_tape(path.name, tape, console, whole=show_all)
+        show_tape(path.name, tape, out, whole=show_all)
 
 
 @app.command()
@@ -159,16 +157,17 @@ def record(
     from vstack_runtime.taping import SUFFIXES, is_tape
 
     try:
-        asked = request_in(_bytes(file))
+        request = request_in(_bytes(file))
     except ValueError as error:
         _fail(f"{file} {error}")
-    if mode is not None:
-        asked["mode"] = mode
+    for warning in request.warnings:
+        _program.complain(f"warning: {warning}")
+    asked = request.asked if mode is None else {**request.asked, "mode": mode}
     tape = _rehearsed(pattern, asked, ask)
     if tape.end.status != 200 and not any_status:
         _refused(tape)
     output.write_bytes(encode(tape, compress=output.suffix == ".gz"))
-    if not is_tape(output.name):
+    if output.is_file() and not is_tape(output.name):
         _program.complain(f"{output} is no name by which run finds it in a folder: those end in {', '.join(SUFFIXES)}")
     if as_json:
         print_json({"tape": str(output), "events": tape.end.events, "status": tape.end.status})
@@ -184,11 +183,10 @@ def _rehearsed(pattern: str, asked: dict[str, Any], ask: bool) -> Tape:
     from vstack_runtime.engine import Engine
     from vstack_runtime.home_settings import HomeSettings
     from vstack_runtime.rehearsal import record as rehearse
-    from vstack_runtime.settings import Settings
 
     # Keys and quota are for peers; and a rehearsal leaves nothing behind but its tape.
     without = {"require_auth": False, "rate_limit": (), "home": HomeSettings(learnings="off", telemetry="off")}
-    settings = msgspec.structs.replace(Settings.from_env(os.environ), **without)
+    settings = msgspec.structs.replace(_program.settings(), **without)
     if not ask:
         settings = msgspec.structs.replace(settings, llm="offline")
 
@@ -251,15 +249,6 @@ def _service(tape: Tape, changes: dict[str, Any] | None) -> Service:
     from vstack_runtime.replaying import service_for
 
     return service_for(tape, changes)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    # What is piped has no window whose width could count.
-    width = None if sys.stdout.isatty() else 120
-    # The texts of a trace are no markup.
-    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 if __name__ == "__main__":

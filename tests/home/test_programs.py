@@ -100,6 +100,21 @@ def test_the_closed_sets_are_those_of_the_core() -> None:
     assert get_args(cli_learn.Outcome) == get_args(Outcome)
 
 
+@pytest.mark.parametrize("columns", ["", "80"])
+def test_tables_can_be_read_where_there_is_little_room(run: Run, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    told = ("--intervention", "a step that takes many words to say, of which no table holds all in a line")
+    run("vstack-learn record cognitive_reappraisal --agent-id planner-of-the-night-shift --severity moderate", *told)
+    run("vstack-learn outcome cognitive_reappraisal no_change")
+    one = run("vstack-learn recall --json").json[0]
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = run("vstack-learn recall").out.splitlines()
+    (row,) = (line for line in lines if one["id"] in line)
+    for cell in (one["timestamp"][:16].replace("T", " "), "cognitive_reappraisal", "no_change"):
+        assert cell in row
+    assert max(map(len, lines)) <= 120
+    assert "cognitive_reappraisal" in run("vstack-learn outcomes").out
+
+
 def test_each_key_has_its_own(run: Run) -> None:
     run("vstack-learn record lewin --key alice")
     assert run("vstack-learn recall --json").json == []

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REQUIRE_SERVICES, required
+
 HERE = Path(__file__).with_name("peers")
 LOCK = HERE / "package-lock.json"
-REQUIRE_SERVICES = "VSTACK_REQUIRE_SERVICES"
 INSTALL_SECONDS = 300
 # As the person has it who runs the tests: npm's settings are there. Each test has a bare home of its own.
 HOME = Path.home()
@@ -21,7 +22,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or HOME / ".cache") / "vstack-test
 
 
 def _missing(reason: str) -> None:
-    if os.environ.get(REQUIRE_SERVICES) == "1":
+    if required():
         pytest.fail(f"{reason}, and {REQUIRE_SERVICES}=1 says that it must be", pytrace=False)
     pytest.skip(reason)
 

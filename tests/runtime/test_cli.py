@@ -27,7 +27,7 @@ from vstack_runtime.engine import installed_patterns
 ROOT = Path(__file__).resolve().parents[2]
 
 # A run that went wrong: the same tool call again and again, and an outcome that says so.
-CANONICAL = {
+CANONICAL: dict[str, Any] = {
     "goal": "Find the population of Atlantis in 1990.",
     "steps": [
         {"agent": "planner", "type": "decision", "content": "Ask the census tool for Atlantis."},
@@ -38,7 +38,7 @@ CANONICAL = {
     "outcome": "Wrong answer: the city does not exist.",
     "success": False,
 }
-NATIVE = {
+NATIVE: dict[str, Any] = {
     "goal": CANONICAL["goal"],
     "steps": [
         {"timestamp": "2026-01-01T00:00:00Z", "type": "tool_call", "content": "census(city='Atlantis')"},
@@ -94,7 +94,7 @@ def test_without_a_command_help_is_shown_and_nothing_is_done(run: Run) -> None:
     assert "serve" in out + err
 
 
-@pytest.mark.parametrize("command", ["serve", "keygen", "routes", "openapi", "analyze", "version"])
+@pytest.mark.parametrize("command", ["serve", "keygen", "routes", "patterns", "openapi", "analyze", "version"])
 def test_every_command_has_help(run: Run, command: str) -> None:
     code, out, err = run(command, "--help")
     assert (code, err) == (0, "")
@@ -123,6 +123,7 @@ def test_a_wrong_command_line_exits_with_2(run: Run, words: tuple[str, ...]) -> 
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert "Traceback" not in err
+    assert "Value error" not in err
     assert err
 
 
@@ -196,6 +197,21 @@ def test_routes_as_a_table_and_as_json(run: Run) -> None:
         )
 
 
+def test_patterns_as_a_table_and_as_json(run: Run) -> None:
+    told = run("patterns")
+    listed = json.loads(run("patterns", "--json").out)
+    assert [row["name"] for row in listed] == list(cli._service().catalogue.patterns)
+    for row in listed:
+        assert re.search(rf"^ *{row['name']} +{re.escape(row['friendly'])} +\S", told.out, re.MULTILINE)
+    assert all(row["summary"] in " ".join(told.out.split()) for row in listed if len(row["summary"]) < 40)
+
+
+def test_who_misses_a_pattern_is_told_where_they_are_listed(run: Run) -> None:
+    err = run("analyze", "zzz", "-", "--model", "offline", stdin=CANONICAL).err
+    assert err == "vstack-api: no pattern is named 'zzz'; vstack-api patterns lists them\n"
+    assert "did you mean aar?" in run("analyze", "arr", "-", "--model", "offline", stdin=CANONICAL).err
+
+
 def test_openapi_prints_the_document(run: Run) -> None:
     code, out, err = run("openapi")
     document = json.loads(out)
@@ -251,14 +267,76 @@ def test_the_answer_as_json_is_what_the_service_says(run: Run, trace: str) -> No
         ({"trace": CANONICAL}, (), "standard"),
         ({"trace": NATIVE, "mode": "quick"}, (), "quick"),
         ({"trace": CANONICAL, "mode": "quick", "format": "canonical"}, ("--mode", "forensic"), "forensic"),
-        # A line of a collection of labelled runs.
-        ({"id": "7", "trace": CANONICAL, "label": {"step": "3"}}, (), "standard"),
+        ({**CANONICAL, "mode": "quick"}, (), "quick"),
+        # Not every step of a run is somebody's.
+        (
+            {**CANONICAL, "steps": [*CANONICAL["steps"], {"agent": "", "type": "system", "content": "end"}]},
+            (),
+            "standard",
+        ),
     ],
 )
 def test_a_trace_is_taken_as_it_comes(run: Run, stdin: object, words: tuple[str, ...], mode: str) -> None:
     code, out, err = run("analyze", "aar", "-", "--json", *words, stdin=stdin)
     assert (code, err) == (0, "")
     assert json.loads(out)["mode"] == mode
+
+
+@pytest.mark.usefixtures("offline")
+def test_what_a_file_says_in_vain_is_told(run: Run) -> None:
+    # A line of a collection of labelled runs.
+    code, out, err = run("analyze", "aar", "-", "--json", stdin={"id": "7", "trace": CANONICAL, "bassline": "may"})
+    assert (code, json.loads(out)["pattern"]) == (0, "aar")
+    assert [line.partition(";")[0] for line in err.splitlines()] == [
+        f"vstack-api: warning: unknown field '{name}' was ignored" for name in ("id", "bassline")
+    ]
+    assert "did you mean 'baseline'?" in err
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_file_may_name_a_baseline(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VSTACK_HOME", str(tmp_path / "home"))
+    before = tmp_path / "before.json"
+    before.write_text(run("analyze", "aar", "-", "--json", stdin=CANONICAL).out, "utf-8")
+    assert run("baseline", "record", str(before), "--name", "may").code == 0
+    for asked in ({"trace": CANONICAL, "baseline": "may"}, {**CANONICAL, "baseline": "may"}):
+        code, out, err = run("analyze", "aar", "-", "--json", stdin=asked)
+        assert (code, err) == (0, "")
+        compared = json.loads(out)["detection"]["baseline"]
+        assert (compared["historical_baseline_id"], compared["drift_severity"]) == ("may", "none")
+    code, out, err = run("analyze", "aar", "-", stdin={"trace": CANONICAL, "baseline": "june"})
+    assert (code, out) == (1, "")
+    assert "names no baseline of aar: 'june'" in err
+    assert "--native" not in err
+
+
+COMMON, OWN = "read as the common trace; --native", "read as the pattern's own trace; --canonical"
+NAMELESS = [*CANONICAL["steps"][:1], {"type": "message", "content": "whose?"}]
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    ("trace", "words", "told"),
+    [
+        ({**CANONICAL, "steps": NAMELESS}, (), ["/steps/1/agent is missing", COMMON]),
+        ({**CANONICAL, "steps": []}, (), ["/steps", COMMON]),
+        ({"goal": "g", "steps": [], "agent_id": "a"}, (), ["/outcome is missing", OWN]),
+        ({"goal": "g", "steps": NATIVE["steps"]}, (), ["/outcome is missing", OWN]),
+        ({"goal": "g"}, (), ["/steps is missing", OWN]),
+        ({**CANONICAL, "steps": NAMELESS}, ("--canonical",), ["/steps/1/agent is missing"]),
+        ({"trace": {**CANONICAL, "steps": NAMELESS}, "format": "native"}, (), ["/steps/0/timestamp", OWN]),
+        ({"trace": CANONICAL, "format": "common"}, (), ["'common'"]),
+        ({"trace": CANONICAL, "format": 5}, (), ["/format"]),
+    ],
+)
+def test_how_a_trace_was_read_is_told_where_it_cannot_be(
+    run: Run, trace: object, words: tuple[str, ...], told: list[str]
+) -> None:
+    code, out, err = run("analyze", "aar", "-", *words, stdin=trace)
+    assert (code, out) == (1, "")
+    for text in told:
+        assert text in err
+    assert {text for text in (COMMON, OWN) if text in err} <= set(told)
 
 
 @pytest.mark.usefixtures("offline")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -149,6 +150,7 @@ ANSWERED = [
     ("vstack-api", "version"),
     ("vstack-api", "keygen"),
     ("vstack-api", "routes"),
+    ("vstack-api", "patterns"),
     ("vstack-api", "openapi"),
     ("vstack-api", "baseline", "list"),
     ("vstack-mcp", "version"),
@@ -170,6 +172,37 @@ ANSWERED = [
     ("vstack-replay", "accept", "TAPE"),
     ("vstack-doctor", "--only", "python"),
 ]
+
+
+@pytest.mark.parametrize("program", SCRIPTS)
+def test_every_program_tells_its_version(run: Run, program: str) -> None:
+    assert run(program, "--version") == (0, f"{importlib.metadata.version('vstack')}\n", "")
+    assert "--version" in run(program, "--help").out
+
+
+SETTLED = [
+    ("vstack-api", "analyze", "aar", "TRACE", "--model", "offline"),
+    ("vstack-api", "baseline", "list"),
+    ("vstack-learn", "recall"),
+    ("vstack-learn", "path"),
+    ("vstack-learn", "record", "aar"),
+    ("vstack-analytics", "summary"),
+    ("vstack-analytics", "path"),
+    ("vstack-replay", "record", "aar", "TRACE", "-o", "TAPE"),
+]
+
+
+@pytest.mark.parametrize("words", SETTLED, ids=" ".join)
+def test_a_variable_that_nobody_reads_is_told_once(
+    run: Run, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VSTACK_MODLE", "x")
+    files = {"TRACE": str(tmp_path / "trace.json"), "TAPE": str(tmp_path / "one.tape.jsonl")}
+    Path(files["TRACE"]).write_text(json.dumps(canonical_trace()), "utf-8")
+    for _ in range(2):
+        code, _, err = run(*(files.get(word, word) for word in words))
+        told = "warning: VSTACK_MODLE was ignored: there is no such setting; did you mean VSTACK_MODEL?"
+        assert (code, err) == (0, f"{words[0]}: {told}\n")
 
 
 @pytest.mark.parametrize("words", ANSWERED, ids=" ".join)

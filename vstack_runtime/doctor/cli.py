@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from vstack_runtime.cli_parts import Program, colour, epilog
+from vstack_runtime.cli_parts import Program, Version, colour, epilog
 from vstack_runtime.doctor.case import Case, Report
 from vstack_runtime.doctor.examination import CHECKS, GROUPS, examine
 
@@ -48,6 +48,7 @@ def doctor(
         typer.FileBinaryRead | None, typer.Option(help="A Kubernetes Deployment as JSON; - reads stdin.")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Look at the service from outside, too.")] = None,
+    version: Version = False,
 ) -> None:
     """Look for what is wrong with this installation, and name the line that mends it.
 

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 it failed, 2 the command line was wrong.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import Json, Program, console, plain, print_json, short
+from vstack_runtime.cli_parts import PIPED_WIDTH, Json, Program, console, plain, print_json, short
 
 _program = Program(
     "vstack-analytics",
@@ -23,6 +22,7 @@ _program = Program(
     "vstack-analytics raw --limit 1000 > events.jsonl",
 )
 app, main, _fail = _program.app, _program.main, _program.fail
+_program.takes_version()
 
 By = Annotated[Literal["pattern", "model", "day"], typer.Option("--by", help="What makes a row.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="NAME", help="Only of this key; '' for callers without one.")]
@@ -64,13 +64,15 @@ def top_costs(
         return
     from rich.table import Table
 
-    table = Table("pattern", "model", box=None)
+    table = Table(box=None)
+    table.add_column("pattern", no_wrap=True)
+    table.add_column("model")
     for name in ("calls", "tokens", "USD"):
         table.add_column(name, justify="right")
     for row in rows:
         cost = f"{row['estimated_cost_usd']:.4f}"
         table.add_row(plain(row["pattern"]), plain(row["model"]), str(row["calls"]), f"{row['total_tokens']:,}", cost)
-    console().print(table if rows else _nothing())
+    console(least=PIPED_WIDTH).print(table if rows else _nothing())
 
 
 @app.command()
@@ -119,7 +121,8 @@ def raw(
 def _print_rows(by: str, rows: Sequence[dict[str, Any]], total: dict[str, Any], days: dict[str, str] | None) -> None:
     from rich.table import Table
 
-    table = Table(by, box=None)
+    table = Table(box=None)
+    table.add_column(by, no_wrap=True)
     for name in ("calls", "analyses", "tokens in", "out", "seconds", "USD"):
         table.add_column(name, justify="right")
     if days is not None:
@@ -129,7 +132,7 @@ def _print_rows(by: str, rows: Sequence[dict[str, Any]], total: dict[str, Any], 
         table.add_row(short(plain(row[by] or "-"), 60), *_cells(row), *spark)
     if len(rows) > 1:
         table.add_row("total", *_cells(total), style="bold")
-    console().print(table if rows else _nothing())
+    console(least=PIPED_WIDTH).print(table if rows else _nothing())
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -194,9 +197,7 @@ def _query(
 
 
 def _settings() -> Any:
-    from vstack_runtime.settings import Settings
-
-    settings = Settings.from_env(os.environ)
+    settings = _program.settings()
     if not settings.home.path:
         _fail("there is no home directory; VSTACK_HOME says where telemetry is kept")
     return settings

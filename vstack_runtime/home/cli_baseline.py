@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json
+from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json, unknown_pattern
 
 T = TypeVar("T")
 
@@ -120,8 +119,8 @@ def _read(file: Path, name: str | None, pattern: str | None) -> tuple[str, str, 
     except ValueError as error:
         _fail(f"{file}: {error}")
     found, told = pattern or found, name or told
-    if found not in pattern_names():
-        _fail(f"no pattern is named {found!r}; --pattern says whose detection it is", 2)
+    if found not in (known := pattern_names()):
+        _fail(f"{unknown_pattern(found, known)}; --pattern says whose detection it is", 2)
     if BASELINE_NAME.fullmatch(told) is None:
         _fail(f"{told!r} is no name of letters, digits, _ and -", 2)
     return found, told, detection
@@ -130,9 +129,8 @@ def _read(file: Path, name: str | None, pattern: str | None) -> tuple[str, str, 
 def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
     from vstack_runtime.chosen_stores import choose_baselines
     from vstack_runtime.home.patterns import pattern_names
-    from vstack_runtime.settings import Settings
 
-    store: Any = choose_baselines(Settings.from_env(os.environ), pattern_names(), None)
+    store: Any = choose_baselines(_program.settings(), pattern_names(), None)
     if store is None:
         _fail("there is no home directory; VSTACK_HOME says where baselines are kept")
     return asked(store, ask)

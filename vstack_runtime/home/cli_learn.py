@@ -14,7 +14,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import FAILED, Json, Program, asked, console, plain, print_json, short
+from vstack_runtime.cli_parts import (
+    FAILED,
+    PIPED_WIDTH,
+    Json,
+    Program,
+    asked,
+    console,
+    plain,
+    print_json,
+    short,
+    unknown_pattern,
+)
 
 T = TypeVar("T")
 
@@ -26,6 +37,7 @@ _program = Program(
     "vstack-learn outcomes --pattern lencioni",
 )
 app, main, _fail = _program.app, _program.main, _program.fail
+_program.takes_version()
 
 Key = Annotated[str, typer.Option("--key", metavar="NAME", help="Whose: the name of a key; by default nobody's.")]
 Agent = Annotated[str | None, typer.Option(help="Name of the agent.")]
@@ -101,16 +113,17 @@ def recall(
         return
     from rich.table import Table
 
-    table = Table("when", box=None)
+    table = Table(box=None)
+    table.add_column("when", no_wrap=True)
     for name in ("id", "pattern", "who", "severity", "done", "outcome"):
         # An id that is cut could not be given to another command.
-        table.add_column(name, no_wrap=name == "id")
+        table.add_column(name, no_wrap=name in ("id", "pattern", "outcome"))
     for one in found:
         who = one.agent_id or one.crew_id or ""
         cells = (one.id, one.pattern, who, one.severity or "", ", ".join(one.interventions_applied))
         when = f"{one.timestamp:%Y-%m-%d %H:%M}"
         table.add_row(when, *(short(plain(cell), 60) for cell in cells), one.follow_up_outcome or "-")
-    console().print(table if found else "Nothing was recorded.")
+    console(least=PIPED_WIDTH).print(table if found else "Nothing was recorded.")
 
 
 @app.command()
@@ -173,7 +186,9 @@ def outcomes(pattern: OnlyPattern = None, agent_id: Agent = None, key: Key = "",
     from rich.table import Table
 
     counts = ("runs", "improved", "no_change", "worse", "unknown")
-    table = Table("pattern", "intervention", box=None)
+    table = Table(box=None)
+    table.add_column("pattern", no_wrap=True)
+    table.add_column("intervention")
     for name in (*counts, "rate", "really (95 %)"):
         table.add_column(name, justify="right")
     for one in found:
@@ -181,7 +196,7 @@ def outcomes(pattern: OnlyPattern = None, agent_id: Agent = None, key: Key = "",
         span = f"{one.interval[0]:.0%}-{one.interval[1]:.0%}"
         numbers = (str(getattr(one, name)) for name in counts)
         table.add_row(plain(one.pattern), short(plain(one.intervention), 60), *numbers, rate, span)
-    console().print(table if found else "Nothing was recorded.")
+    console(least=PIPED_WIDTH).print(table if found else "Nothing was recorded.")
 
 
 @app.command()
@@ -270,23 +285,18 @@ def _whose(pattern: str, agent_id: str | None, crew_id: str | None) -> str:
 
 
 def _home() -> str:
-    from vstack_runtime.settings import Settings
-
-    home = Settings.from_env(os.environ).home.path
+    home = _program.settings().home.path
     if not home:
         _fail("there is no home directory; VSTACK_HOME says where learnings are kept")
     return home
 
 
 def _known_pattern(name: str) -> str:
-    import difflib
-
     from vstack_runtime.home.patterns import pattern_names
 
     known = pattern_names()
     if name not in known:
-        near = difflib.get_close_matches(name[:100], known, n=3, cutoff=0.5)
-        _fail(f"no pattern is named {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""), 2)
+        _fail(unknown_pattern(name, known), 2)
     return name
 
 
@@ -294,9 +304,8 @@ def _with_store(ask: Callable[[Any], Awaitable[T]]) -> T:
     """Ask the store that the settings choose, and close it."""
     from vstack_runtime.chosen_stores import choose_learnings
     from vstack_runtime.home.patterns import pattern_names
-    from vstack_runtime.settings import Settings
 
-    settings = Settings.from_env(os.environ)
+    settings = _program.settings()
     if settings.home.learnings in ("memory", "off"):
         _fail(f"VSTACK_LEARNINGS is {settings.home.learnings!r}: nothing is kept between two commands")
     store = choose_learnings(settings, pattern_names())
