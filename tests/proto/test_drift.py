@@ -118,6 +118,13 @@ def test_labels_and_severity_count_too(now: dict[str, Any], before: dict[str, An
     assert told(psych_safety.PATTERN, now, before).drift_severity == drift
 
 
+def test_where_parts_alone_are_graded_the_worst_goes_from_calm_to_grave() -> None:
+    now = {"loci": [{"severity": "none"}, {"severity": "critical"}]}
+    before = {"loci": [{"severity": "low"}, {"severity": "none"}]}
+    found = told(lewin.PATTERN, now, before)
+    assert (found.drift_severity, found.notes) == ("severe", "severity was low and is critical")
+
+
 def test_what_changed_is_said_and_what_makes_the_two_hard_to_compare() -> None:
     now = {"profile_pattern": "a", "severity": "low", "mode": "quick", "generator_model": "offline"}
     before = {"profile_pattern": "b", "severity": "high", "mode": "forensic", "generator_model": "m-1"}
