@@ -93,7 +93,7 @@ def test_a_folder_gives_every_tape_that_record_wrote_there(tmp_path: Path) -> No
 def test_a_refusal_is_taped_on_purpose_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, body: bytes, code: int, told: str
 ) -> None:
-    patterns = (*installed_patterns(), BROKEN)
+    patterns = (*installed_patterns(), msgspec.structs.replace(BROKEN, number=99))
     monkeypatch.setattr("vstack_runtime.engine.installed_patterns", lambda: patterns)
     trace, path = tmp_path / "trace.json", tmp_path / "x.tape.jsonl"
     trace.write_bytes(body)
