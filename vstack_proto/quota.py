@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections import OrderedDict
@@ -55,11 +56,19 @@ def parse_windows(text: str) -> tuple[Window, ...]:
         match = _WINDOW.fullmatch(item.strip())
         if match is None:
             raise ValueError(_ALLOWED)
-        window = Window(int(match[1]), float(match[2] or 60))
-        if window.limit < 1 or window.seconds < 1:
-            raise ValueError(_ALLOWED)
-        windows.append(window)
-    return tuple(windows)
+        windows.append(Window(int(match[1]), float(match[2] or 60)))
+    return check_windows(tuple(windows))
+
+
+def check_windows(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    """The windows themselves, if each has a limit and a length of at least 1.
+
+    Raises:
+        ValueError: Some window does not. The text says what is allowed.
+    """
+    if not all(window.limit >= 1 and 1 <= window.seconds < math.inf for window in windows):
+        raise ValueError(_ALLOWED)
+    return windows
 
 
 class _Log:

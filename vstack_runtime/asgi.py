@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 import anyio
@@ -17,7 +16,7 @@ from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, Local
 from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import KEYS_SECONDS, Engine
 from vstack_runtime.performer import Performer
-from vstack_runtime.settings import Settings
+from vstack_runtime.settings import Settings, given_or_read
 from vstack_runtime.stores import LearningStore, TelemetrySink
 from vstack_runtime.taping import TapeRecorder
 
@@ -133,7 +132,7 @@ def build_app(
         SettingsError: The environment holds a setting that cannot be.
         TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
     """
-    chosen = settings if settings is not None else Settings.from_env(os.environ)
+    chosen = given_or_read(settings)
     engine = Engine(
         chosen,
         cache=cache,

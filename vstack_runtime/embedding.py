@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from vstack_proto.catalogue import AnyPattern
 from vstack_proto.contributed import Contribute
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.engine import Engine
-from vstack_runtime.settings import Settings
+from vstack_runtime.settings import Settings, given_or_read
 from vstack_runtime.stopping import Stopping
 from vstack_runtime.stores import LearningStore, TelemetrySink
 from vstack_runtime.taping import TapeRecorder
@@ -54,7 +53,7 @@ async def serve(
         OSError: The address cannot be listened at.
         SettingsError: The environment holds a setting that cannot be.
     """
-    chosen = settings if settings is not None else Settings.from_env(os.environ)
+    chosen = given_or_read(settings)
     where = {"host": host, "port": port, "drain_delay": drain_delay}
     stores = {"cache": cache, "limiter": limiter, "flights": flights, "telemetry": telemetry, "learnings": learnings}
     own: dict[str, Any] = {"provider": provider, "patterns": patterns, "tapes": tapes, **stores}

@@ -45,7 +45,7 @@ from vstack_runtime.observing import Observers
 from vstack_runtime.parts import check_parts
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
-from vstack_runtime.settings import Settings
+from vstack_runtime.settings import Settings, given_or_read
 from vstack_runtime.stopping import FLUSH_SECONDS
 from vstack_runtime.stores import BaselineStore, LearningStore, TelemetrySink, TelemetryStore
 from vstack_runtime.taping import TapeRecorder
@@ -137,6 +137,7 @@ class Engine:
             SettingsError: The settings name a provider whose key is missing.
             TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
         """
+        settings = given_or_read(settings)
         check_parts(provider=provider)
         self.settings, self.wall = settings, wall
         chosen = tuple(patterns) if patterns is not None else installed_patterns()

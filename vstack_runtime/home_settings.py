@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from vstack_runtime.setting_checks import Rule, check_fields
 from vstack_runtime.setting_values import Reader, size
 from vstack_runtime.store_settings import parse_home_store
 
 DEFAULT_HOME = "~/.vstack"
+_FOLDER = "the path of a folder, which is made where it is missing"
 
 
 class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,9 @@ class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
     learnings_max_bytes: int | None = 1 << 30
     telemetry_max_age_days: float | None = 90.0
     telemetry_max_bytes: int | None = 256 << 20
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RULES)
 
 
 def read_home(read: Reader) -> HomeSettings:
@@ -63,10 +68,16 @@ def read_home(read: Reader) -> HomeSettings:
 
 def home_path(text: str) -> str:
     """The path of a folder, which need not be there yet."""
-    path = os.path.abspath(os.path.expanduser(text))
-    if "\0" in text or (os.path.exists(path) and not os.path.isdir(path)):
-        raise ValueError("the path of a folder, which is made where it is missing")
+    path = _absolute(text)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(_FOLDER)
     return path
+
+
+def _absolute(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(_FOLDER)
+    return os.path.abspath(os.path.expanduser(text))
 
 
 def nearest(path: Path) -> Path:
@@ -85,11 +96,11 @@ def refused(path: Path) -> str | None:
         return fault.strerror or type(fault).__name__
 
 
-def _days(text: str) -> float | None:
-    if text.lower() == "none":
+def _days(value: str | float) -> float | None:
+    if isinstance(value, str) and value.lower() == "none":
         return None
     try:
-        days = float(text)
+        days = float(value)
     except ValueError:
         days = 0.0
     if not 0.0 < days <= 100_000:
@@ -97,10 +108,22 @@ def _days(text: str) -> float | None:
     return days
 
 
-def _most(text: str) -> int | None:
-    if text.lower() == "none":
+def _most(value: str | int) -> int | None:
+    if isinstance(value, str) and value.lower() == "none":
         return None
     try:
-        return size(text)
+        return size(value)
     except ValueError as fault:
         raise ValueError(f"{fault}, or none") from None
+
+
+# Whether a folder can be had there is asked of variables alone: a program may well make it later.
+_RULES: dict[str, Rule] = {
+    "path": lambda path: _absolute(path) if path else "",
+    "learnings": parse_home_store,
+    "telemetry": parse_home_store,
+    "learnings_max_age_days": _days,
+    "learnings_max_bytes": _most,
+    "telemetry_max_age_days": _days,
+    "telemetry_max_bytes": _most,
+}

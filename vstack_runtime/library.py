@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from vstack_proto.trace import CanonicalTrace
 from vstack_runtime.asgi import App, Message
 from vstack_runtime.backends import Provider
 from vstack_runtime.engine import Engine
-from vstack_runtime.settings import Settings
+from vstack_runtime.settings import Settings, given_or_read
 
 Trace = Mapping[str, Any] | msgspec.Struct | bytes | str
 Format = Literal["native", "canonical"]
@@ -66,7 +65,7 @@ async def analyze_async(
         AnalysisError: With the status, code and message that the service would answer.
         SettingsError: The environment holds a setting that cannot be.
     """
-    chosen = settings if settings is not None else Settings.from_env(os.environ)
+    chosen = given_or_read(settings)
     chosen = msgspec.structs.replace(chosen, require_auth=False, rate_limit=())
     engine = Engine(chosen, provider=provider, runtime="library")
     if isinstance(trace, CanonicalTrace):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vstack_runtime.setting_checks import Rule, check_fields
 from vstack_runtime.setting_values import Reader, base_url, dsn, share
 
 
@@ -22,6 +23,12 @@ class ObservingSettings(msgspec.Struct, frozen=True, kw_only=True):
     sentry_release: str | None = None
     sentry_traces_sample_rate: float = 0.0
     otel_endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RULES, secret=("sentry_dsn",))
+
+
+_RULES: dict[str, Rule] = {"sentry_dsn": dsn, "sentry_traces_sample_rate": share, "otel_endpoint": base_url}
 
 
 def read_observing(read: Reader) -> ObservingSettings:

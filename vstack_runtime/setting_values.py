@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 import urllib.parse
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from vstack_proto.address import Network
+
+W = TypeVar("W", bound=str)
+
+# What nine digits can say.
+MAX_SECONDS = 1e9
 
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIZE = re.compile(r"([0-9]{1,15}) *([kmg]ib)?", re.IGNORECASE)
@@ -26,7 +34,7 @@ class Reader(Protocol):
         """The variable as ``parse`` reads it; ``shown``: whether a refusal may quote it."""
         ...
 
-    def choice(self, name: str, *choices: str) -> str:
+    def choice(self, name: str, *choices: W) -> W:
         """One of some words; the first where none is set."""
         ...
 
@@ -48,46 +56,57 @@ def host(text: str) -> str:
     return text
 
 
-def port(text: str) -> int:
+def port(value: str | int) -> int:
     """A port; 0 takes a free one."""
-    if _NUMBER.fullmatch(text) is None or "." in text or int(text) > 65_535:
+    number = _number(value)
+    if not (number.is_integer() and 0 <= number <= 65_535):
         raise ValueError("a whole number from 0 to 65535")
-    return int(text)
+    return int(number)
 
 
-def count(text: str) -> int:
+def count(value: str | int) -> int:
     """A whole number, at least 1."""
-    if _NUMBER.fullmatch(text) is None or "." in text or int(text) < 1:
+    number = _number(value)
+    if not (number.is_integer() and 1 <= number <= 999_999_999):
         raise ValueError("a whole number from 1 to 999999999")
-    return int(text)
+    return int(number)
 
 
-def size(text: str) -> int:
-    """Bytes, with or without a unit."""
-    match = _SIZE.fullmatch(text)
+def size(value: str | int) -> int:
+    """Bytes; a text may name a unit."""
+    match = _SIZE.fullmatch(str(value))
     size = int(match[1]) * _UNITS[(match[2] or "").lower()] if match else 0
     if size < 1:
         raise ValueError("a whole number of bytes, at least 1, or of KiB, MiB or GiB, such as 5242880 or 5MiB")
     return size
 
 
-def seconds(text: str) -> float:
+def seconds(value: str | float) -> float:
     """Seconds, at least a tenth."""
-    if _NUMBER.fullmatch(text) is None or float(text) < 0.1:
+    number = _number(value)
+    if not 0.1 <= number <= MAX_SECONDS:
         raise ValueError("a number of seconds, at least 0.1")
-    return float(text)
+    return number
 
 
-def delay(text: str) -> float:
+def delay(value: str | float) -> float:
     """Seconds, or none at all."""
-    if _NUMBER.fullmatch(text) is None:
+    number = _number(value)
+    if not 0 <= number <= MAX_SECONDS:
         raise ValueError("a number of seconds, at least 0")
-    return float(text)
+    return number
 
 
-def ttl(text: str) -> float | None:
+def _number(value: str | float) -> float:
+    """A number, or the one that a text is; NaN, which is within no bounds, for a text that is none."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
+        return math.nan
+    return float(value)
+
+
+def ttl(text: str | float) -> float | None:
     """Seconds, or ``none``."""
-    if text.lower() == "none":
+    if isinstance(text, str) and text.lower() == "none":
         return None
     try:
         return seconds(text)
@@ -105,11 +124,20 @@ def origins(text: str) -> frozenset[str]:
     return origins
 
 
-def share(text: str) -> float:
+def networks(value: object) -> tuple[Network, ...]:
+    """Networks, as ``vstack_proto.address.parse_networks`` gives them."""
+    items = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if not all(isinstance(item, Network) for item in items):
+        raise ValueError("networks of the module ipaddress, in a tuple")
+    return items
+
+
+def share(value: str | float) -> float:
     """A share of all there is."""
-    if _NUMBER.fullmatch(text) is None or float(text) > 1.0:
+    number = _number(value)
+    if not 0 <= number <= 1:
         raise ValueError("a number from 0 to 1, such as 0.1")
-    return float(text)
+    return number
 
 
 def base_url(text: str) -> str:

@@ -5,147 +5,91 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
 from vstack_proto.address import Network, parse_networks
-from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_key_lines, parse_keys
+from vstack_proto.auth import MIN_KEY_CHARS, KeyTable, parse_keys
 from vstack_proto.hosts import parse_hosts
 from vstack_proto.limits import Limits
-from vstack_proto.quota import Window, parse_windows
+from vstack_proto.quota import Window, check_windows, parse_windows
 from vstack_runtime import setting_values as values
 from vstack_runtime.home_settings import HomeSettings, read_home
+from vstack_runtime.key_file import MAX_KEYS_FILE_BYTES, KeyFile
 from vstack_runtime.model_settings import parse_fallbacks, parse_llm, parse_models
 from vstack_runtime.observing_settings import ObservingSettings, read_observing
 from vstack_runtime.redaction import without_secrets
+from vstack_runtime.setting_checks import SettingsError, check_fields
 from vstack_runtime.store_settings import parse_cache, parse_limit_store
 from vstack_runtime.tape_settings import TapeSettings, read_tapes
 
+__all__ = ["MAX_KEYS_FILE_BYTES", "KeyFile", "Settings", "SettingsError", "given_or_read"]
+
 V = TypeVar("V")
+W = TypeVar("W", bound=str)
 
-# Some 10,000 keys; a larger file was named by mistake.
-MAX_KEYS_FILE_BYTES = 1_048_576
-MAX_SHOWN_CHARS = 100
 
-# Of a URL all between its scheme and its host; of what is no URL all before an '@'.
-_PASSWORD = re.compile(r"(?:(?<=://)|^(?!\w[\w+.-]*://))\S*@")
 _BARE_NAME = re.compile(r"(?:file-)?key-[0-9]+")
 # Kubernetes describes every Service to every pod (`enableServiceLinks`); one called vstack or vstack-api is likely.
 _SERVICE_LINK = re.compile(r"VSTACK_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_(?:TCP|UDP|SCTP)\w*)")
 _LINKED_PORT = re.compile(r"(?:tcp|udp|sctp)://\S+:[0-9]+")
 
 
-class SettingsError(ValueError):
-    """A setting that stops the start.
-
-    Args:
-        name: The variable.
-        value: Its value, or None where it holds keys and is not shown. What looks like a key that was put there by
-            mistake is not shown either.
-        allowed: What it may be, or what is wrong where the value is not shown.
-    """
-
-    def __init__(self, name: str, value: str | None, allowed: str) -> None:
-        self.name = name
-        self.value = None if value is None else without_secrets(_PASSWORD.sub("***@", value))[:MAX_SHOWN_CHARS]
-        self.allowed = allowed
-        super().__init__(
-            f"{name} is refused: {allowed}" if value is None else f"{name} is {self.value!r}; allowed: {allowed}"
-        )
-
-
-class KeyFile:
-    """A file of keys, one ``name=key`` a line, and the table that it makes with the keys from elsewhere.
-
-    Attributes:
-        path: Of the file.
-        table: The keys in force.
-        error: Why the file as it is now could not be used, or None. The keys before it then stay in force.
-        world_readable: Whether every user of the machine may read the keys.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It holds no key, or what is none. The text shows no key.
-    """
-
-    def __init__(self, path: str, others: Sequence[tuple[str, str]] = ()) -> None:
-        self.path = path
-        self.error: str | None = None
-        self.world_readable = False
-        self.pairs: tuple[tuple[str, str], ...] = ()
-        self._others = tuple(others)
-        self._seen = self._look()
-        self.table = self._load()
-
-    def reload(self) -> KeyTable | None:
-        """Read the file again if it has changed.
-
-        Returns:
-            The new table, or None where there is none: nothing has changed, or ``error`` says what is wrong.
-        """
-        try:
-            seen = self._look()
-            if seen == self._seen:
-                return None
-            self._seen = seen
-            self.table = self._load()
-        except OSError as fault:
-            self._seen = ()
-            self.error = f"cannot be read: {fault.strerror}"
-            return None
-        except ValueError as fault:
-            self.error = str(fault)
-            return None
-        self.error = None
-        return self.table
-
-    def _look(self) -> tuple[int, ...]:
-        found = os.stat(self.path)
-        self.world_readable = bool(found.st_mode & stat.S_IROTH)
-        return found.st_mode, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-    def _load(self) -> KeyTable:
-        mode, _, _, size, _ = self._seen
-        # A pipe would be empty the second time, and may keep its reader waiting for good.
-        if not stat.S_ISREG(mode):
-            raise ValueError("it is not a regular file")
-        if size > MAX_KEYS_FILE_BYTES:
-            raise ValueError(f"it has {size} bytes; the limit is {MAX_KEYS_FILE_BYTES}")
-        try:
-            text = Path(self.path).read_bytes().decode()
-        except UnicodeDecodeError:
-            raise ValueError("it is not UTF-8") from None
-        pairs = tuple(parse_key_lines(text))
-        if not pairs:
-            raise ValueError("it holds no key")
-        table = KeyTable.of([*self._others, *pairs])
-        self.pairs = pairs
-        return table
+LogLevel = Literal["info", "debug", "warning", "error", "critical"]
+LogFormat = Literal["json", "console"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator has decided. Each field is the variable of the same name; times are seconds, sizes bytes.
+    """What an operator has decided: from variables by ``from_env``, or in a program, by naming fields.
+
+    Each field is the variable of the same name, with its default and its bounds; times are seconds, sizes bytes.
 
     Attributes:
-        keys: Those that hold at the start; ``key_file`` tells of newer ones.
+        host, port: Where to listen; port 0 takes a free one.
+        keys: Those that hold at the start, ``KeyTable.of([("name", "key")])``; ``key_file`` tells of newer ones.
+        key_file: The file that ``VSTACK_API_KEYS_FILE`` names. Who gives one gives its ``table`` as ``keys`` too.
+        require_auth: Whether ``/v1`` wants a key. Where none is said, as with None: whether there are ``keys``.
+        auth_failures: How often an address may try wrong keys.
+        rate_limit: The quota of a caller, such as ``(Window(100, 60.0),)``; all windows hold. None where it is empty.
+        rate_limit_headers: Which header fields tell of it.
+        rate_limit_store: ``memory``, or the URL of a Redis.
+        store_failure: What quota does while its store is away.
+        mcp_allowed_hosts: The names by which MCP may be called, ``*`` for any; None for what ``host`` suggests.
+        trusted_proxies: From whom ``X-Forwarded-For`` counts.
         limits: All ``VSTACK_API_MAX_*``, and the request timeout.
+        cors_origins: Web pages that may call, as ``scheme://host[:port]``; ``*`` for all.
+        cache: ``off``, ``memory``, or the URL of a Redis.
+        cache_capacity, cache_max_bytes, cache_ttl: Entries, their bytes, and how long each lasts; None for ever.
+        cache_scope: Whether callers share answers, or each key has its own.
+        llm: ``auto``, a provider, ``offline``, or ``tape:DIR`` and ``tape+record:DIR``.
+        model: Asked where a request names none; None for the provider's own default.
+        models: Those that a request may name; empty for any.
+        llm_fallback: Providers to turn to, in order, each as ``name`` or ``name:model``.
+        llm_max_concurrency: Model calls at once.
+        drain_delay: Between ``/readyz`` saying 503 and the end of listening.
+        observing: Where crashes and spans go.
+        log_level, log_format: For programs of vstack's own; one that embeds it calls ``vstack_runtime.logs.configure``.
+        tapes: Which exchanges are taped.
+        home: Where learnings, telemetry and baselines are kept; by default nowhere; ``from_env`` has ``~/.vstack``.
         warnings: What is allowed but looks like a mistake, a line each.
+
+    Raises:
+        SettingsError: A field is of another type, or has a value that its variable could not have.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     keys: KeyTable = msgspec.field(default_factory=lambda: KeyTable.of(()))
     key_file: KeyFile | None = None
-    require_auth: bool = False
+    # None until it is resolved, as it is made: whoever reads it finds a bool.
+    require_auth: bool = cast("bool", None)
     auth_failures: tuple[Window, ...] = (Window(30, 60.0),)
     rate_limit: tuple[Window, ...] = ()
-    rate_limit_headers: str = "legacy"
+    rate_limit_headers: Literal["legacy", "ietf"] = "legacy"
     rate_limit_store: str = "memory"
-    store_failure: str = "open"
+    store_failure: Literal["open", "closed"] = "open"
     mcp_allowed_hosts: frozenset[str] | None = None
     trusted_proxies: tuple[Network, ...] = parse_networks("127.0.0.1/32,::1/128")
     limits: Limits = Limits()
@@ -154,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_capacity: int = 1_024
     cache_ttl: float | None = None
     cache_max_bytes: int = 268_435_456
-    cache_scope: str = "global"
+    cache_scope: Literal["global", "key"] = "global"
     llm: str = "auto"
     model: str | None = None
     models: tuple[str, ...] = ()
@@ -162,11 +106,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     llm_max_concurrency: int = 512
     drain_delay: float = 5.0
     observing: ObservingSettings = ObservingSettings()
-    log_level: str = "info"
-    log_format: str = "json"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "json"
     tapes: TapeSettings = TapeSettings()
     home: HomeSettings = HomeSettings()
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RULES, ruled=("trusted_proxies",))
+        check_fields(self.limits, _LIMIT_RULES)
+        _check_model(self.model, self.models, "Settings.model", "Settings.models")
+        if cast("bool | None", self.require_auth) is None:
+            msgspec.structs.force_setattr(self, "require_auth", len(self.keys) > 0)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -218,6 +169,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def given_or_read(settings: Settings | None) -> Settings:
+    """The settings that a program gives, or else what the process's environment says.
+
+    Raises:
+        SettingsError: The environment holds a setting that cannot be.
+        TypeError: What was given is something else.
+    """
+    if settings is None:
+        return Settings.from_env(os.environ)
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings is a {type(settings).__name__}: it must be a vstack_runtime.Settings")
+    return settings
+
+
+def _listed(parse: Callable[[str], V]) -> Callable[[Iterable[str]], V]:
+    """The rule for several texts, by the parser of a variable that has them in one, separated by commas."""
+    return lambda items: parse(",".join(items))
+
+
+# What a variable may not be, a field may not be either: the parsers of the former are the rules of the latter.
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "host": values.host,
+    "port": values.port,
+    "auth_failures": check_windows,
+    "rate_limit": check_windows,
+    "rate_limit_store": parse_limit_store,
+    "mcp_allowed_hosts": _listed(parse_hosts),
+    "trusted_proxies": values.networks,
+    "cors_origins": _listed(values.origins),
+    "cache": parse_cache,
+    "cache_capacity": values.count,
+    "cache_ttl": values.ttl,
+    "cache_max_bytes": values.size,
+    "llm": parse_llm,
+    "models": lambda models: _listed(parse_models)(models) if models else models,
+    "llm_fallback": lambda services: _listed(parse_fallbacks)(services) if services else services,
+    "llm_max_concurrency": values.count,
+    "drain_delay": values.delay,
+}
+_LIMIT_RULES: dict[str, Callable[[Any], Any]] = {
+    "max_body_bytes": values.size,
+    "max_trace_steps": values.count,
+    "max_messages": values.count,
+    "max_string_chars": values.count,
+    "max_total_chars": values.count,
+    "request_timeout": values.seconds,
+    "max_in_flight": values.count,
+}
+
+
 class _Reader:
     """Reads variables, and remembers which: what is left over at the end is unknown."""
 
@@ -239,14 +240,15 @@ class _Reader:
         except ValueError as fault:
             raise SettingsError(name, text if shown else None, str(fault)) from None
 
-    def choice(self, name: str, *choices: str) -> str:
+    def choice(self, name: str, *choices: W) -> W:
         """One of some words in any case; the first where none is set."""
         text = self.get(name)
         if text is None:
             return choices[0]
-        if text.lower() not in choices:
-            raise SettingsError(name, text, ", ".join(choices))
-        return text.lower()
+        for choice in choices:
+            if choice == text.lower():
+                return choice
+        raise SettingsError(name, text, ", ".join(choices))
 
     def finish(self) -> tuple[str, ...]:
         """All warnings, with those about variables that nobody has read."""
@@ -325,6 +327,10 @@ def _read_limits(read: _Reader, default: Limits) -> Limits:
 
 def _read_model(read: _Reader, allowed: tuple[str, ...]) -> str | None:
     model = read.get("VSTACK_MODEL")
-    if model is not None and allowed and model not in allowed:
-        raise SettingsError("VSTACK_MODEL", model, f"one of VSTACK_MODELS: {without_secrets(', '.join(allowed))}")
+    _check_model(model, allowed, "VSTACK_MODEL", "VSTACK_MODELS")
     return model
+
+
+def _check_model(model: str | None, allowed: tuple[str, ...], name: str, names: str) -> None:
+    if model is not None and allowed and model not in allowed:
+        raise SettingsError(name, model, f"one of {names}: {without_secrets(', '.join(allowed))}")

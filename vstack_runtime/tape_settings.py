@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vstack_runtime.setting_checks import Rule, check_fields
 from vstack_runtime.setting_values import Reader, size
 
 
@@ -28,6 +29,9 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     redact: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_fields(self, _RULES)
+
 
 def read_tapes(read: Reader) -> TapeSettings:
     """The settings of tapes.
@@ -50,7 +54,7 @@ def read_tapes(read: Reader) -> TapeSettings:
     )
 
 
-def _number(text: str, most: float, allowed: str) -> float:
+def _number(text: str | float, most: float, allowed: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -60,11 +64,11 @@ def _number(text: str, most: float, allowed: str) -> float:
     return number
 
 
-def _share(text: str) -> float:
+def _share(text: str | float) -> float:
     return _number(text, 1.0, "a share from 0 to 1, such as 0.01")
 
 
-def _rate(text: str) -> float:
+def _rate(text: str | float) -> float:
     return _number(text, 1e6, "a number of tapes a second, such as 100")
 
 
@@ -73,3 +77,13 @@ def _names(text: str) -> tuple[str, ...]:
     if not names or any(len(name.split()) != 1 for name in names):
         raise ValueError("names, separated by commas")
     return names
+
+
+_RULES: dict[str, Rule] = {
+    "sample": _share,
+    "per_second": _rate,
+    "max_bytes": size,
+    "folder_bytes": size,
+    "redact": lambda names: _names(",".join(names)) if names else (),
+    "callers": lambda names: _names(",".join(names)) if names else (),
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import msgspec
@@ -161,7 +161,9 @@ def test_a_quota_elsewhere_is_awaited(later: Later) -> None:
 
 
 @pytest.mark.parametrize(("choice", "verdicts"), [("open", ["admitted", "refused"]), ("closed", ["unavailable"] * 2)])
-def test_a_quota_store_that_is_away(later: Later, logged: list[Any], choice: str, verdicts: list[str]) -> None:
+def test_a_quota_store_that_is_away(
+    later: Later, logged: list[Any], choice: Literal["open", "closed"], verdicts: list[str]
+) -> None:
     settings = Settings(store_failure=choice, rate_limit=(Window(1, 60.0),))
     one = performer(settings=settings, limiter=RemoteLimiter(OSError("redis://:secret@host is away")))
     answers = [later(one, TakeQuota(n, "requests", "key:a")) for n in (1, 2)]
