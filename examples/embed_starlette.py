@@ -7,6 +7,9 @@ It then answers under ``/vstack``, such as ``http://127.0.0.1:8000/vstack/docs``
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -20,4 +23,14 @@ async def home(request: Request) -> PlainTextResponse:
     return PlainTextResponse("the application's own page")
 
 
-app = Starlette(routes=[Route("/", home), Mount("/vstack", app=build_app())])
+vstack = build_app()
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """What the application opens and closes; Starlette does not pass it on to what is mounted."""
+    async with vstack.running():
+        yield
+
+
+app = Starlette(routes=[Route("/", home), Mount("/vstack", app=vstack)], lifespan=lifespan)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -17,6 +18,7 @@ from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import KEYS_SECONDS, Engine
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings, given_or_read
+from vstack_runtime.stopping import FLUSH_SECONDS
 from vstack_runtime.stores import LearningStore, TelemetrySink
 from vstack_runtime.taping import TapeRecorder
 
@@ -35,7 +37,7 @@ class App:
         self.performer = Performer(engine, anyio.current_time)
         self.active: set[Call] = set()
         self._freed: anyio.Event | None = None
-        self._has_clock = False
+        self._has_clock = self._closed = False
         self._keys_due = 0.0
         self._heads = Heads()
 
@@ -74,15 +76,54 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self.engine.ready()
+                self._open()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self.drain()
-                # Whoever watches must hear of the last requests before it is closed.
-                self.performer.flush()
-                await self.engine.aclose()
+                # A host that says so is done with its requests, or has given them up.
+                await self.aclose(0.0)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _open(self) -> None:
+        self._closed = False
+        self.engine.ready()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """For the lifespan of an application in which this one is mounted: ``async with app.running():``.
+
+        Starlette and FastAPI pass their lifespan on to nothing that is mounted. Within the block, ``/readyz`` says
+        ready; leaving it is ``aclose``, also by an exception or a cancellation.
+        """
+        self._open()
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self, patience: float | None = None) -> None:
+        """End the service: ``/readyz`` says draining, what is in flight finishes, what was taken is kept.
+
+        Telemetry, spans and reports are written within two seconds, and stores and the model service that the settings
+        chose are closed; parts of your own stay open. The second time, nothing happens.
+
+        Args:
+            patience: Seconds for what is in flight; by default the request timeout. What remains is answered 503.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.drain()
+        try:
+            with anyio.move_on_after(self.engine.settings.limits.request_timeout if patience is None else patience):
+                await self.wait_idle()
+            self.stop()
+            with anyio.move_on_after(FLUSH_SECONDS):
+                await self.wait_idle()
+        finally:
+            # Whoever watches must hear of the last requests before it is closed.
+            self.performer.flush()
+            await self.engine.aclose()
 
     def drain(self) -> None:
         """From now on every answer closes its connection, and ``/readyz`` says that the service is stopping."""
@@ -116,10 +157,13 @@ def build_app(
     patterns: Iterable[AnyPattern] | None = None,
     contributed: Iterable[Contribute] | None = None,
 ) -> App:
-    """vstack as an ASGI application.
+    """vstack as an ASGI application, for a server or to be mounted in an application.
+
+    What is mounted hears nothing of the end from its host, and what it has not written yet is lost there, unless the
+    host's own lifespan has ``async with app.running():``, or ends with ``await app.aclose()``.
 
     Args:
-        settings: By default what the environment says.
+        settings: By default what the environment says; telemetry then goes to ``VSTACK_HOME``, else ``~/.vstack``.
         cache: Keeps detections, in the place of the one that the settings choose.
         limiter: Counts requests, likewise.
         flights: Ties the flights of several replicas together, likewise; where a cache is given, none is chosen.
@@ -129,7 +173,7 @@ def build_app(
         contributed: What adds routes, such as ``/mcp``; by default whatever is installed.
 
     Raises:
-        SettingsError: The environment holds a setting that cannot be.
+        SettingsError: A setting cannot be, or a provider or a store lacks its key or library.
         TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
     """
     chosen = given_or_read(settings)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def test_the_demo_wants_one_trace_at_most() -> None:
 
 
 @contextmanager
-def serving(*command: str | Path, announced: str) -> Iterator[str]:
+def serving(*command: str | Path, announced: str, **variables: str) -> Iterator[str]:
     """A program that serves until the block ends, and the base URL that it announces on stderr."""
-    env = {**os.environ, "VSTACK_LLM": "offline", "VSTACK_DRAIN_DELAY": "0"}
+    env = {**os.environ, "VSTACK_LLM": "offline", "VSTACK_DRAIN_DELAY": "0", **variables}
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -193,11 +194,11 @@ def test_a_library_call_needs_no_server() -> None:
     assert refusal.startswith("400 trace_not_readable: span_of_control cannot read this trace")
 
 
-def test_mounted_in_starlette_both_answer() -> None:
+def test_mounted_in_starlette_both_answer_and_nothing_is_lost(tmp_path: Path) -> None:
     body = b'{"format": "canonical", "trace": %s}' % FAILED.read_bytes()
     command = ("-m", "hypercorn", "--bind", "127.0.0.1:0", EXAMPLES / "embed_starlette.py:app")
     with (
-        serving(*command, announced=r"Running on http://127\.0\.0\.1:(\d+)") as base,
+        serving(*command, announced=r"Running on http://127\.0\.0\.1:(\d+)", VSTACK_HOME=str(tmp_path)) as base,
         httpx.Client(base_url=base, trust_env=False) as client,
     ):
         assert client.get("/").text == "the application's own page"
@@ -205,6 +206,8 @@ def test_mounted_in_starlette_both_answer() -> None:
         answer = client.post("/vstack/v1/analyze/aar", content=body)
         assert answer.status_code == 200
         assert answer.json()["detection"]["severity"] == "critical"
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as kept:
+        assert kept.execute("SELECT pattern FROM events").fetchall() == [("aar",)]
 
 
 # What the pages show.

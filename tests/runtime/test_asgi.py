@@ -98,6 +98,7 @@ def part(data: bytes = b"", more: bool = False) -> Message:
 
 GONE: Message = {"type": "http.disconnect"}
 BODY = analysis_body("calm")
+ASKING = analysis_body(model=None)
 
 
 def call(backend: Backend, one: Engine, told: dict[str, Any], host: Host) -> Host:
@@ -353,6 +354,84 @@ def test_the_lifespan_says_when_it_is_ready_and_when_it_stops(backend: Backend) 
 
     run(backend, lambda: App(one)({"type": "lifespan"}, host.receive, send))
     assert seen == ["lifespan.startup.complete ready", "lifespan.shutdown.complete draining"]
+
+
+@on_both
+def test_an_app_that_is_mounted_is_ended_by_its_host(backend: Backend) -> None:
+    app = App(engine(provider=GatedProvider()))
+    seen: list[str] = []
+    host, waiting = Host(), Host(part(ASKING))
+
+    async def program() -> None:
+        provider = app.engine.provider
+        assert isinstance(provider, GatedProvider)
+        async with anyio.create_task_group() as tasks:
+            async with app.running():
+                seen.append(app.engine.status)
+                tasks.start_soon(app, posted(len(ASKING)), waiting.receive, waiting.send)
+                await until(lambda: provider.gate.came)
+                tasks.start_soon(opened_when_draining, provider)
+            # Nobody was in flight any more when the block had ended.
+            assert waiting.status == 200
+        seen.append(app.engine.status)
+        await app.aclose()
+        # The host's server may pass its own lifespan on all the same.
+        host.says = [{"type": "lifespan.shutdown"}]
+        await app({"type": "lifespan"}, host.receive, host.send)
+
+    async def opened_when_draining(provider: GatedProvider) -> None:
+        await until(lambda: app.engine.status == "draining")
+        provider.gate.open()
+
+    run(backend, program)
+    assert seen == ["ready", "draining"]
+    assert waiting.headers[b"connection"] == b"close"
+    assert host.told == [{"type": "lifespan.shutdown.complete"}]
+
+
+@on_both
+def test_what_outlasts_the_patience_of_an_end_is_answered(backend: Backend) -> None:
+    app, host = App(engine(provider=GatedProvider())), Host(part(ASKING))
+
+    async def program() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, posted(len(ASKING)), host.receive, host.send)
+            await until(lambda: app.active)
+            await app.aclose(0.0)
+            assert host.status == 503
+
+    run(backend, program)
+    assert msgspec.json.decode(host.body)["detail"]["error"] == "draining"
+
+
+@on_both
+def test_an_end_that_is_cancelled_still_closes_what_it_had_opened(backend: Backend) -> None:
+    one = engine(provider=GatedProvider())
+    store: Any = Closing()
+    one._stores.append(store)
+    app, host = App(one), Host(part(ASKING))
+
+    async def program() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, posted(len(ASKING)), host.receive, host.send)
+            await until(lambda: app.active)
+            with anyio.CancelScope() as scope:
+                async with app.running():
+                    scope.cancel()
+            assert store.closed == 1
+            tasks.cancel_scope.cancel()
+
+    run(backend, program)
+
+
+class Closing:
+    """A store that counts how often it was closed."""
+
+    closed = 0
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.closed += 1
 
 
 @on_both
