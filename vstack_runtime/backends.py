@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from vstack_proto.caching import LruCache
 from vstack_proto.quota import Decision, SlidingWindow, Window
@@ -16,8 +16,12 @@ class StoreAway(Exception):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """Counts requests; give one to ``build_app(limiter=...)``. Its windows are its own, ``VSTACK_API_RATE_LIMIT`` plays
-    no part; never more than the limit are admitted in any window of that length. ``conformance.backends`` tests one.
+    """Counts requests; give one to ``build_app(limiter=...)``. Its windows are its own, and never more than the limit are
+    admitted in any window of that length. ``conformance.backends`` tests one.
+
+    An exception, an answer that is no ``Decision``, and a call of more than a second mean that the store is away.
+    ``VSTACK_STORE_FAILURE`` says what happens then: ``closed`` refuses the request (503); ``open`` counts it here, by
+    ``VSTACK_API_RATE_LIMIT``, which plays no other part, or admits it where that is off.
     """
 
     async def take(self, key: str) -> Decision:
@@ -26,15 +30,13 @@ class RateLimiter(Protocol):
         Args:
             key: The caller: ``key:NAME`` with the name of its API key, which may hold any character, else
                 ``addr:ADDRESS``, an IPv6 one as its /64 network. Keys that nobody uses any more should go.
-
-        Any exception means that the store is away: what happens then is ``VSTACK_STORE_FAILURE``'s to say.
         """
         ...
 
 
 @runtime_checkable
 class LocalRateLimiter(Protocol):
-    """A limiter that answers at once."""
+    """A limiter that answers at once. An exception or a wrong answer means what it does for a ``RateLimiter``."""
 
     def take_now(self, key: str, now: float) -> Decision:
         """As ``RateLimiter.take``; ``now`` is in monotonic seconds."""
@@ -43,10 +45,13 @@ class LocalRateLimiter(Protocol):
 
 @runtime_checkable
 class CacheBackend(Protocol):
-    """Keeps detections; give one to ``build_app(cache=...)``. An exception counts as a miss.
+    """Keeps detections; give one to ``build_app(cache=...)``. ``conformance.backends`` tests one.
 
     An entry may live as long as there is room: nothing is ever deleted, and all that a detection depends on, but the
-    version of vstack, is in its key. ``RedisCache`` lets one go after a week. ``conformance.backends`` tests one.
+    version of vstack, is in its key. ``RedisCache`` lets one go after a week.
+
+    An exception, what is neither a ``CacheEntry`` nor None, and a call of more than a second count as a miss, or as
+    something that was not kept: the request goes on without.
     """
 
     async def get(self, key: str) -> CacheEntry | None:
@@ -70,7 +75,7 @@ class CacheBackend(Protocol):
 
 @runtime_checkable
 class LocalCache(Protocol):
-    """A cache that answers at once."""
+    """A cache that answers at once. An exception or a wrong answer counts as a miss here too."""
 
     def get_now(self, key: str, now: float) -> CacheEntry | None:
         """The entry under ``key``; ``now`` is in monotonic seconds."""
@@ -134,7 +139,7 @@ class ProviderError(Exception):
     """A model call came to nothing.
 
     Args:
-        kind: As in ``ModelFailed``.
+        kind: As in ``ModelFailed``; anything else is a ValueError.
         message: For the caller; must hold no secret.
         retry_after: Seconds, where the provider named them.
         usage: What was used all the same.
@@ -150,6 +155,8 @@ class ProviderError(Exception):
         *,
         status: int | None = None,
     ) -> None:
+        if kind not in get_args(FailureKind):
+            raise ValueError(f"kind is {kind!r}; allowed: {', '.join(get_args(FailureKind))}")
         super().__init__(message)
         self.kind: FailureKind = kind
         self.message = message
@@ -172,7 +179,8 @@ class Provider(Protocol):
     async def ask(self, request: ModelRequest, within: float) -> ModelReply:
         """Ask a model; ``within`` is what is left of the request's deadline, in seconds.
 
-        A cancelled call must close what it holds.
+        A cancelled call must close what it holds. Any other exception than ``ProviderError``, and an answer without a
+        text and a ``Usage``, is a bug of the provider: it is logged, and the caller is told no more than that.
 
         Raises:
             ProviderError: The call came to nothing.
@@ -181,9 +189,13 @@ class Provider(Protocol):
 
 
 class MemoryLimiter:
-    """An exact sliding window in this process."""
+    """An exact sliding window in this process, for at most 100,000 keys. It is both kinds of limiter."""
 
     def __init__(self, windows: tuple[Window, ...]) -> None:
+        """
+        Args:
+            windows: Such as ``(Window(100, 60.0),)``: so many in so many seconds. All must admit; none admits all.
+        """
         self._window = SlidingWindow(windows)
 
     def take_now(self, key: str, now: float) -> Decision:
@@ -196,9 +208,15 @@ class MemoryLimiter:
 
 
 class MemoryCache:
-    """A cache in this process, bounded by entries and by bytes."""
+    """A cache in this process, bounded by entries and by bytes: past either, what was used least lately goes."""
 
     def __init__(self, max_entries: int = 1024, max_bytes: int = 256 << 20, ttl: float | None = None) -> None:
+        """
+        Args:
+            max_entries: Detections at most.
+            max_bytes: Their bytes at most.
+            ttl: Seconds that each is kept; None for as long as there is room.
+        """
         self._entries = LruCache(max_entries, max_bytes, ttl)
 
     def get_now(self, key: str, now: float) -> CacheEntry | None:

@@ -44,10 +44,12 @@ class Trouble:
         self._role = role
         self._logged = float("-inf")
         self._failures = 0
+        self._away = False
 
     def met(self, error: Exception, now: float) -> None:
         """The store has failed; ``now`` is in monotonic seconds."""
         self._metrics.backend_up(self._role, up=False)
+        self._away = True
         self._failures += 1
         if isinstance(error, StoreAway) or now < self._logged + LOG_SECONDS:
             return
@@ -58,6 +60,12 @@ class Trouble:
     def over(self) -> None:
         """The store has answered."""
         self._metrics.backend_up(self._role, up=True)
+        self._away = False
+
+    def passed(self) -> None:
+        """As ``over``, for stores that answer at once: it is told only after a failure."""
+        if self._away:
+            self.over()
 
 
 def choose_limiter(settings: Settings) -> RateLimiter | LocalRateLimiter | None:

@@ -16,7 +16,6 @@ from vstack_proto.catalogue import AnyPattern, Catalogue
 from vstack_proto.contributed import REST, Contribute
 from vstack_proto.hosts import allowed_hosts
 from vstack_proto.policy import Policy
-from vstack_proto.quota import Window
 from vstack_proto.service import Service
 from vstack_runtime.backends import (
     CacheBackend,
@@ -92,7 +91,7 @@ class Engine:
         service: Policy, patterns, routes.
         limiter: Counts requests; None where no quota is set.
         penalties: Counts wrong keys by address.
-        fallback_limiter: Counts requests while the shared limiter is away.
+        fallback_limiter: Counts requests while the limiter is away, by the quota of the settings; admits all without.
         cache: Keeps detections; None where caching is off.
         flights: Ties the flights of several replicas together; None where there is only this one.
         provider: The model service; None where none is configured.
@@ -167,7 +166,7 @@ class Engine:
             self.limiter = choose_limiter(settings)
         if self.cache is None:
             self.cache = choose_cache(settings)
-        self.fallback_limiter = MemoryLimiter(settings.rate_limit or (Window(100, 60.0),))
+        self.fallback_limiter = MemoryLimiter(settings.rate_limit)
         self.penalties = MemoryLimiter(settings.auth_failures)
         if self.learnings is None:
             self.learnings = choose_learnings(settings, names)

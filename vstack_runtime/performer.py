@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+import anyio
+
 from vstack_proto.commands import (
     AggregateOutcomes,
     CallModel,
@@ -40,7 +42,8 @@ from vstack_proto.events import (
 )
 from vstack_proto.quota import Decision
 from vstack_proto.values import Alias, CacheEntry, Usage
-from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ModelReply, ProviderError, RateLimiter
+from vstack_runtime import judging
+from vstack_runtime.backends import CacheBackend, LocalCache, LocalRateLimiter, ProviderError, RateLimiter
 from vstack_runtime.chosen_stores import Trouble
 from vstack_runtime.engine import Engine
 from vstack_runtime.flying import Flying, Party
@@ -51,6 +54,9 @@ from vstack_runtime.spending import counting
 # Aliases of a cache that lives elsewhere are remembered here; a few megabytes at most.
 _MAX_ALIASES = 16_384
 
+
+# How long a store elsewhere may keep a request waiting, at each call. Those in Redis give up by themselves, and sooner.
+STORE_SECONDS = 1.0
 
 # How long records of finished requests may gather, and how many: nobody reads a log or a scrape sooner.
 RECORD_SECONDS = 0.01
@@ -161,18 +167,27 @@ class Performer:
             return self._decided(command, self.engine.penalties.take_now(command.key, at), at)
         if self._limiter is None:
             return LATER
-        return self._decided(command, self._limiter.take_now(command.key, at), at)
+        try:
+            decision = judging.decision(self._limiter.take_now(command.key, at))
+        except Exception as error:
+            return self._not_counted(command, error, at)
+        self._troubles["quota"].passed()
+        return self._decided(command, decision, at)
 
     async def _take_quota_elsewhere(self, command: TakeQuota) -> Answered:
         limiter = self.engine.limiter
         assert isinstance(limiter, RateLimiter)
         try:
-            decision = await limiter.take(command.key)
-            self._troubles["quota"].over()
-            return self._decided(command, decision, self.clock())
+            with anyio.fail_after(STORE_SECONDS):
+                decision = judging.decision(await limiter.take(command.key))
         except Exception as error:
-            self._troubles["quota"].met(error, self.clock())
-        at = self.clock()
+            return self._not_counted(command, error, self.clock())
+        self._troubles["quota"].over()
+        return self._decided(command, decision, self.clock())
+
+    def _not_counted(self, command: TakeQuota, error: Exception, at: float) -> QuotaAnswered:
+        """The limiter has failed: what then happens is the operator's to say."""
+        self._troubles["quota"].met(error, at)
         if self.engine.store_failure == "closed":
             self.engine.metrics.quota(command.rule, "unavailable")
             return QuotaAnswered(at=at, ticket=command.ticket, verdict="unavailable")
@@ -185,7 +200,8 @@ class Performer:
             at=at,
             ticket=command.ticket,
             verdict=verdict,
-            limit=decision.limit,
+            # Where no window is set, no limit applies, and none is told.
+            limit=decision.limit if decision.limit or not decision.admitted else -1,
             remaining=decision.remaining,
             retry_after=decision.retry_after,
             reset=decision.reset,
@@ -198,13 +214,22 @@ class Performer:
         cache = self._cache
         if cache is None:
             return LATER if command.key or command.alias in self._aliases else self._missed(command, at)
+        try:
+            answer = self._look_up_here(cache, command, at)
+        except Exception as error:
+            self._troubles["cache"].met(error, at)
+            return self._missed(command, at)
+        self._troubles["cache"].passed()
+        return answer
+
+    def _look_up_here(self, cache: LocalCache, command: LookUpCache, at: float) -> CacheAnswered:
         if command.key is None:
-            found = cache.find_now(command.alias or "", at)
+            found = judging.finding(cache.find_now(command.alias or "", at))
             if found is None:
                 return CacheAnswered(at=at, ticket=command.ticket)
             helped = self._keeper.known(command, found[0], at) if command.pattern else None
             return CacheAnswered(at=at, ticket=command.ticket, entry=found[1], alias=found[0], helped=helped)
-        entry = cache.get_now(command.key, at)
+        entry = judging.entry(cache.get_now(command.key, at))
         if entry is not None and command.alias and command.meaning:
             cache.learn_now(command.alias, command.meaning)
         return CacheAnswered(at=at, ticket=command.ticket, entry=entry, alias=command.meaning)
@@ -227,19 +252,23 @@ class Performer:
         if cache is None:
             return None
         try:
-            entry = await cache.get(key)
-            self._troubles["cache"].over()
-            return entry
+            with anyio.fail_after(STORE_SECONDS):
+                entry = judging.entry(await cache.get(key))
         except Exception as error:
             self._troubles["cache"].met(error, self.clock())
             return None
+        self._troubles["cache"].over()
+        return entry
 
     def _store(self, command: StoreCache, party: Party, at: float) -> Outcome:
         cache = self._cache
         if cache is None:
             return None if self.flying.keep_later(command) else LATER
-        cache.put_now(command.key, command.entry, at)
-        cache.learn_now(command.alias, command.meaning)
+        try:
+            cache.put_now(command.key, command.entry, at)
+            cache.learn_now(command.alias, command.meaning)
+        except Exception as error:
+            self._troubles["cache"].met(error, at)
         return None
 
     async def _store_elsewhere(self, command: StoreCache) -> None:
@@ -247,7 +276,8 @@ class Performer:
         if cache is None:
             return
         try:
-            await cache.put(command.key, command.entry)
+            with anyio.fail_after(STORE_SECONDS):
+                await cache.put(command.key, command.entry)
             self._troubles["cache"].over()
         except Exception as error:
             self._troubles["cache"].met(error, self.clock())
@@ -299,7 +329,7 @@ class Performer:
 
         with counting(tried) as spending:
             try:
-                reply = await provider.ask(request, max(0.0, command.deadline - began))
+                text, usage, model = judging.reply(await provider.ask(request, max(0.0, command.deadline - began)))
             except ProviderError as error:
                 return ModelFailed(
                     at=ended(error.kind, error.usage),
@@ -317,8 +347,7 @@ class Performer:
                 # Cancelled: its caller left, or had its answer at the deadline. What the last try used, nobody tells.
                 ended("late" if self.clock() >= command.deadline else "cancelled", spending.usage)
                 raise
-        now = ended("ok", reply.usage)
-        return ModelAnswered(at=now, ticket=command.ticket, text=reply.text, usage=reply.usage, model=_stand_in(reply))
+        return ModelAnswered(at=ended("ok", usage), ticket=command.ticket, text=text, usage=usage, model=model)
 
     # Learnings, telemetry, baselines.
 
@@ -363,8 +392,3 @@ class Performer:
         log_requests(records)
         if self.engine.observers.on:
             self.engine.observers.requests(records)
-
-
-def _stand_in(reply: ModelReply) -> str:
-    """The model that answered in the place of the one that was asked; empty where none did."""
-    return getattr(reply, "model", "")
