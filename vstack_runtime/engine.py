@@ -41,7 +41,7 @@ from vstack_runtime.installed import installed_routes as installed_routes
 from vstack_runtime.logs import get_logger
 from vstack_runtime.metrics import Metrics
 from vstack_runtime.observing import Observers
-from vstack_runtime.parts import check_parts
+from vstack_runtime.parts import check_parts, check_patterns
 from vstack_runtime.providers.choosing import choose
 from vstack_runtime.providers.guarded import GuardedProvider
 from vstack_runtime.settings import Settings, given_or_read
@@ -137,9 +137,9 @@ class Engine:
             TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
         """
         settings = given_or_read(settings)
-        check_parts(provider=provider)
+        check_parts(provider=provider, tapes=tapes)
         self.settings, self.wall = settings, wall
-        chosen = tuple(patterns) if patterns is not None else installed_patterns()
+        chosen = check_patterns(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
         self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
         self._choose_stores(settings, Catalogue(chosen).patterns)

@@ -166,7 +166,8 @@ class KeepsNow(Keeps):
     def put_now(self, key: str, entry: CacheEntry, now: float) -> None:
         pass
 
-    learn_now = put_now
+    def learn_now(self, alias: str, meaning: Alias) -> None:
+        pass
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=named)
