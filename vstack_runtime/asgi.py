@@ -16,6 +16,7 @@ from vstack_runtime.asgi_scope import Heads, Scope
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.eager import loop_clock
 from vstack_runtime.engine import KEYS_SECONDS, Engine
+from vstack_runtime.logs import warn_once
 from vstack_runtime.performer import Performer
 from vstack_runtime.settings import Settings, given_or_read
 from vstack_runtime.stopping import FLUSH_SECONDS
@@ -165,10 +166,8 @@ def build_app(
     Args:
         settings: By default what the environment says; telemetry then goes to ``VSTACK_HOME``, else ``~/.vstack``.
         cache: Keeps detections, in the place of the one that the settings choose.
-        limiter: Counts requests, likewise.
+        limiter, provider, telemetry, tapes, learnings: Likewise.
         flights: Ties the flights of several replicas together, likewise; where a cache is given, none is chosen.
-        provider: Answers model calls, likewise.
-        telemetry, tapes, learnings: Keep what analyses cost, exchanges, and learnings, likewise.
         patterns: The patterns to offer; by default every installed one.
         contributed: What adds routes, such as ``/mcp``; by default whatever is installed.
 
@@ -177,6 +176,7 @@ def build_app(
         TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
     """
     chosen = given_or_read(settings)
+    warn_once(chosen.warnings)
     engine = Engine(
         chosen,
         cache=cache,

@@ -16,8 +16,8 @@ class StoreAway(Exception):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """Counts requests; give one to ``build_app(limiter=...)``. Its windows are its own, and never more than the limit are
-    admitted in any window of that length. ``conformance.backends`` tests one.
+    """Counts requests; give one to ``build_app(limiter=...)``. Its windows are its own, and never more than the limit
+    are admitted in any window of that length. ``conformance.backends`` tests one.
 
     An exception, an answer that is no ``Decision``, and a call of more than a second mean that the store is away.
     ``VSTACK_STORE_FAILURE`` says what happens then: ``closed`` refuses the request (503); ``open`` counts it here, by

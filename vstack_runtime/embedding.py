@@ -15,6 +15,7 @@ from vstack_proto.catalogue import AnyPattern
 from vstack_proto.contributed import Contribute
 from vstack_runtime.backends import CacheBackend, FlightStore, LocalCache, LocalRateLimiter, Provider, RateLimiter
 from vstack_runtime.engine import Engine
+from vstack_runtime.logs import warn_once
 from vstack_runtime.settings import Settings, given_or_read
 from vstack_runtime.stopping import Stopping
 from vstack_runtime.stores import LearningStore, TelemetrySink
@@ -51,13 +52,12 @@ async def serve(
 
     Raises:
         OSError: The address cannot be listened at.
-        SettingsError: The environment holds a setting that cannot be.
+        SettingsError, TypeError: As for ``build_app``; also where host, port or delay cannot be.
     """
-    chosen = given_or_read(settings)
     where = {"host": host, "port": port, "drain_delay": drain_delay}
     stores = {"cache": cache, "limiter": limiter, "flights": flights, "telemetry": telemetry, "learnings": learnings}
     own: dict[str, Any] = {"provider": provider, "patterns": patterns, "tapes": tapes, **stores}
-    engine = Engine(_moved(chosen, where), contributed=contributed, runtime=(runtime := _runtime()), **own)
+    engine = Engine(_moved(settings, where), contributed=contributed, runtime=(runtime := _runtime()), **own)
     fault: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:
@@ -73,9 +73,11 @@ async def serve(
         raise fault
 
 
-def _moved(settings: Settings, where: dict[str, Any]) -> Settings:
+def _moved(settings: Settings | None, where: dict[str, Any]) -> Settings:
+    chosen = given_or_read(settings)
+    warn_once(chosen.warnings)
     given = {name: value for name, value in where.items() if value is not None}
-    return msgspec.structs.replace(settings, **given)
+    return msgspec.structs.replace(chosen, **given)
 
 
 def _runtime() -> str:

@@ -57,6 +57,7 @@ KEYS_SECONDS = 1.0
 Status = Literal["ready", "warming", "draining", "misconfigured"]
 
 
+@functools.cache
 def version() -> str:
     """The version of the installed distribution."""
     return importlib.metadata.version("vstack")
@@ -136,9 +137,8 @@ class Engine:
             SettingsError: The settings name a provider whose key is missing.
             TypeError, ValueError, PackageError: A part does not fit its protocol; a pattern or package cannot be used.
         """
-        settings = given_or_read(settings)
         check_parts(provider=provider, tapes=tapes)
-        self.settings, self.wall = settings, wall
+        self.settings, self.wall = given_or_read(settings), wall
         chosen = check_patterns(patterns) if patterns is not None else installed_patterns()
         self.limiter, self.cache, self.flights = limiter, cache, flights
         self.learnings, self.telemetry, self.baselines = learnings, telemetry, baselines
@@ -188,13 +188,16 @@ class Engine:
     def _made_metrics(self, runtime: str) -> Metrics:
         models = (model for model in (self.service.policy.default_model, *self.settings.models) if model)
         offered = self.service.routes
+        # Nobody can ask a single call for its numbers: it has no series that stand at 0 beforehand.
+        foreseen = runtime != "library"
+        surfaces = {REST: None, **{one.surface: None for one in offered.contributions.values()}} if foreseen else ()
         metrics = Metrics(
             self.service.catalogue.patterns,
             version(),
             runtime,
-            routes=(route.path for route in offered.routes),
+            routes=(route.path for route in offered.routes) if foreseen else (),
             models=models,
-            surfaces={REST: None, **{one.surface: None for one in offered.contributions.values()}},
+            surfaces=surfaces,
         )
         if isinstance(self.provider, GuardedProvider):
             self.provider.watch(metrics)

@@ -132,6 +132,18 @@ def get_logger() -> Any:
     return _Log()
 
 
+_told: set[str] = set()
+
+
+def warn_once(warnings: Iterable[str]) -> None:
+    """Log what has not been told before in this process; where no logging is configured, nothing counts as told."""
+    if structlog.is_configured():
+        for warning in warnings:
+            if warning not in _told:
+                _told.add(warning)
+                get_logger().warning(warning)
+
+
 def configure(level: str, fmt: str, fd: int = 2) -> None:
     """Send every log of this process to stderr, in one form.
 

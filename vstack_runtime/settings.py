@@ -188,14 +188,14 @@ def _listed(parse: Callable[[str], V]) -> Callable[[Iterable[str]], V]:
     return lambda items: parse(",".join(items))
 
 
-# What a variable may not be, a field may not be either: the parsers of the former are the rules of the latter.
+# What a variable may not be, a field may not be either: the parsers of the former are the rules of the latter. There is
+# none for the names of hosts: over stdio there is no host, and the name given there is one that no peer can send.
 _RULES: dict[str, Callable[[Any], Any]] = {
     "host": values.host,
     "port": values.port,
     "auth_failures": check_windows,
     "rate_limit": check_windows,
     "rate_limit_store": parse_limit_store,
-    "mcp_allowed_hosts": _listed(parse_hosts),
     "trusted_proxies": values.networks,
     "cors_origins": _listed(values.origins),
     "cache": parse_cache,

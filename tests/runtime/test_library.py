@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import io
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
+import structlog
 
 import vstack_runtime
 from vstack_proto.patterns.aar_passes import Review
 from vstack_proto.quota import Window
 from vstack_proto.trace import CanonicalTrace, TraceStep
 from vstack_runtime import AnalysisError, Settings, analyze, analyze_async
-from vstack_runtime.conformance.parts import GatedProvider
+from vstack_runtime.conformance.parts import PATTERN, GatedProvider
+from vstack_runtime.engine import Engine
+from vstack_runtime.home.opening import open_learnings
+from vstack_runtime.home_settings import HomeSettings
 from vstack_runtime.scripted import ScriptedProvider
 from vstack_runtime.settings import SettingsError
 
@@ -169,10 +176,96 @@ def test_a_cancelled_call_is_cancelled_to_the_bottom(run: Run) -> None:
 
 def test_inside_of_an_event_loop_it_must_be_awaited(run: Run) -> None:
     async def program() -> None:
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError, match="await analyze_async"):
             analyze(TRACE, pattern="aar", settings=OFFLINE)
 
     run(program)
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (Path("trace.json"), "trace is a PosixPath: read the file"),
+        (io.BytesIO(b"{}"), "trace is a BytesIO: read the file"),
+        ("traces/run.json", "if it names a file, read the file"),
+        ({"goal": object()}, "trace is a dict that holds no JSON alone"),
+    ],
+)
+def test_what_is_no_trace_is_told_with_what_to_do(trace: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        analyze(trace, pattern="aar", settings=OFFLINE)
+
+
+def test_a_text_cannot_close_the_request_around_it() -> None:
+    with pytest.raises(AnalysisError) as caught:
+        analyze('{}, "format": "native", "model": "another"', pattern="aar", settings=OFFLINE)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+def test_it_is_compared_with_a_baseline(tmp_path: Path) -> None:
+    settings = Settings(llm="offline", home=HomeSettings(path=str(tmp_path)))
+    first = analyze(TRACE, pattern="aar", settings=settings)["detection"]
+
+    async def keep() -> None:
+        store = open_learnings(settings.home, ["aar"])
+        await store.put_baseline("", "aar", "good", msgspec.json.encode(first))
+        await store.aclose()
+
+    anyio.run(keep)
+    told = analyze(TRACE, pattern="aar", settings=settings, baseline="good")
+    assert told["detection"]["baseline"]["historical_baseline_id"] == "good"
+    with pytest.raises(AnalysisError) as caught:
+        analyze(TRACE, pattern="aar", settings=settings, baseline="bad")
+    assert caught.value.status == 400
+
+
+def test_patterns_of_ones_own_take_the_place_of_those_installed() -> None:
+    told = analyze({"text": "calm"}, pattern=PATTERN.name, settings=OFFLINE, patterns=[PATTERN])
+    assert told["pattern"] == PATTERN.name
+    with pytest.raises(AnalysisError) as caught:
+        analyze(TRACE, pattern="aar", settings=OFFLINE, patterns=[PATTERN])
+    assert caught.value.code == "unknown_pattern"
+    # And leave no trace in later calls.
+    assert analyze(TRACE, pattern="aar", settings=OFFLINE)["pattern"] == "aar"
+
+
+@pytest.mark.parametrize(
+    ("variables", "kept"), [({}, False), ({"VSTACK_HOME": "own"}, True), ({"VSTACK_TELEMETRY": "home"}, True)]
+)
+def test_nothing_is_written_to_a_home_that_nobody_named(
+    variables: dict[str, str], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VSTACK_HOME", "VSTACK_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VSTACK_LLM", "offline")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if name == "VSTACK_HOME" else value)
+    analyze(TRACE, pattern="aar")
+    assert bool(list(tmp_path.rglob("telemetry.db"))) is kept
+
+
+def test_a_call_makes_no_series_that_nobody_asks_for() -> None:
+    """What made nineteen twentieths of a call's time."""
+    made = {
+        runtime: sum(len(metric.samples) for metric in Engine(OFFLINE, runtime=runtime).metrics.registry.collect())
+        for runtime in ("library", "asgi")
+    }
+    assert made["library"] * 20 < made["asgi"]
+
+
+def test_patterns_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = importlib.metadata.entry_points
+
+    def counted(**told: str) -> Any:
+        asked.append(told["group"])
+        return real(**told)
+
+    analyze(TRACE, pattern="aar", settings=OFFLINE)
+    monkeypatch.setattr("importlib.metadata.entry_points", counted)
+    analyze(TRACE, pattern="aar", settings=OFFLINE)
+    assert asked == []
 
 
 def test_the_package_offers_what_it_names_and_nothing_else() -> None:
@@ -180,3 +273,24 @@ def test_the_package_offers_what_it_names_and_nothing_else() -> None:
         assert getattr(vstack_runtime, name) is not None
     with pytest.raises(AttributeError, match="analyse"):
         vstack_runtime.analyse  # noqa: B018
+
+
+@pytest.mark.parametrize("entry", ["analyze", "build_app"])
+def test_a_misspelt_variable_is_told_once_where_lines_go_somewhere(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vstack_runtime.logs._told", set())
+    structlog.reset_defaults()
+    monkeypatch.setenv("VSTACK_LLM", "offline")
+    monkeypatch.setenv("VSTACK_CACHES", "memory")
+
+    def run() -> None:
+        if entry == "analyze":
+            analyze(TRACE, pattern="aar")
+        else:
+            vstack_runtime.build_app()
+
+    run()  # where nobody listens, nothing counts as told
+    with structlog.testing.capture_logs() as heard:
+        run()
+        run()
+    told = [line["event"] for line in heard if line["log_level"] == "warning"]
+    assert told == ["VSTACK_CACHES was ignored: there is no such setting; did you mean VSTACK_CACHE?"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -109,6 +110,9 @@ def test_without_the_library_the_start_says_what_to_install(monkeypatch: pytest.
             choose(settings("redis://:hunter2@cache"))
         assert caught.value.name == variable
         assert "hunter2" not in str(caught.value)
+    # And so it does to a program that makes such a store itself.
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'vstack\[redis\]'"):
+        importlib.import_module("vstack_runtime.redis.cache")
 
 
 def test_a_file_that_a_url_names_must_be_there(tmp_path: Path) -> None:

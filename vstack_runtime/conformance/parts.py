@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import msgspec
@@ -185,6 +185,10 @@ class BrokenLimiter:
 
     def take_now(self, key: str, now: float) -> Decision:
         """Break."""
+        self.fail()
+
+    def fail(self) -> NoReturn:
+        """Likewise."""
         raise ZeroDivisionError("the bug of the scenarios")
 
 

@@ -249,13 +249,23 @@ def bug(kit: Kit) -> None:
     kit.wait_ended_as("internal_error")
 
 
-def bug_in_a_store(kit: Kit) -> None:
-    """So is a bug in a store, and the connection lives on."""
-    kit.start(limiter=BrokenLimiter())
-    peer = kit.connect(request("/v1/patterns"))
+def bug_in_a_command(kit: Kit) -> None:
+    """So is a bug in what carries a command out, and the connection lives on."""
+    kit.start()
+    setattr(kit.engine, "readiness", BrokenLimiter().fail)  # noqa: B010 - a method, which no type lets go
+    peer = kit.connect(request("/readyz"))
     answer = peer.answer()
     must(answer.status == 500 and answer.error == "internal_error", f"{answer.head + answer.body!r}")
     must(peer.send(request("/livez")).answer().status == 200, "the next request on the connection is served")
+
+
+def bug_in_a_store(kit: Kit) -> None:
+    """A bug in a store is a store that is away."""
+    kit.start(limiter=BrokenLimiter())
+    peer = kit.connect(request("/v1/patterns"))
+    must(peer.answer().status == 200, "who cannot be counted is let in")
+    must(peer.send(request("/livez")).answer().status == 200, "the next request on the connection is served")
+    must(kit.engine.metrics.registry.get_sample_value("vstack_backend_up", {"backend": "quota"}) == 0, "it is told")
 
 
 def only_knocks(kit: Kit) -> None:
@@ -315,6 +325,7 @@ REQUESTS: tuple[Scenario, ...] = (
     Scenario("keys", keys),
     Scenario("cached", cached),
     Scenario("a bug", bug),
+    Scenario("a bug in a command", bug_in_a_command),
     Scenario("a bug in a store", bug_in_a_store),
     Scenario("peers that only knock", only_knocks),
     Scenario("refused framing", refused_framing, wire=True),
