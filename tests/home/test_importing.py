@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,20 @@ import anyio
 import msgspec
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from vstack_proto.learning import LearningQuery, LearningRecord, OutcomeReport
-from vstack_proto.telemetry import AnalyticsQuery
+from vstack_proto.telemetry import GROUPINGS, AnalyticsQuery
 from vstack_runtime.home import SqliteLearnings, SqliteTelemetry
-from vstack_runtime.home.importing import Imported, baseline_of, import_learnings, import_telemetry
+from vstack_runtime.home.importing import (
+    MAX_DEPTH,
+    MAX_TOKENS,
+    Imported,
+    baseline_of,
+    import_learnings,
+    import_telemetry,
+)
 from vstack_runtime.home.opening import open_learnings, open_telemetry
 from vstack_runtime.home_settings import HomeSettings
 
@@ -153,6 +163,89 @@ def test_odd_lines_are_taken_for_what_they_are_worth(tmp_path: Path) -> None:
     assert (len(cut.notes), len(cut.agent_id or ""), len(cut.interventions_applied)) == (10_000, 200, 50)
     assert cut.extra["whole"] == {"notes": long, "agent_id": long, "interventions_applied": [long] * 60}
     assert bare.interventions_applied == ()
+
+
+@pytest.mark.parametrize("odd", [True, 5, "tool_upgrade", {"tool_upgrade": 1}, 1e300])
+def test_interventions_that_are_no_list_name_nothing_and_are_kept(tmp_path: Path, odd: Any) -> None:
+    file = write(tmp_path / "old.jsonl", LINE, LINE | {"interventions_applied": odd, "mode": "quick"})
+    came = read_in(tmp_path, file)
+    assert (came.added, came.broken) == (2, 0)
+    (found,) = (one for one in recalled(tmp_path) if one.mode == "quick")
+    assert (found.interventions_applied, found.extra["whole"]) == ((), {"interventions_applied": odd})
+
+
+def nested(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+def test_a_line_that_is_nested_too_deeply_is_broken(tmp_path: Path) -> None:
+    # The line is the first of them.
+    fits, deep, deepest = (LINE | {"extra": nested(depth)} for depth in (MAX_DEPTH - 1, MAX_DEPTH, 200))
+    came = read_in(tmp_path, write(tmp_path / "old.jsonl", fits, deep, deepest))
+    assert (came.added, came.broken) == (1, 2)
+
+
+@pytest.mark.parametrize("tokens", [2**63, 2**64, MAX_TOKENS + 1, -1])
+def test_tokens_that_no_database_can_sum_up_are_a_broken_line(tmp_path: Path, tokens: int) -> None:
+    write(tmp_path / "analytics" / "telemetry.jsonl", EVENT, EVENT | {"total_tokens": tokens})
+    write(tmp_path / "baselines" / "aar.json", {"severity": "high", "extra": nested(200)})
+
+    async def run() -> None:
+        settings = HomeSettings(path=str(tmp_path), telemetry_max_age_days=None)
+        learnings, telemetry = open_learnings(settings, PATTERNS), open_telemetry(settings)
+        assert [row.calls for row in await telemetry.summarize(AnalyticsQuery())] == [1]
+        assert await learnings.baselines("") == []
+        await learnings.aclose()
+        await telemetry.aclose()
+
+    anyio.run(run)
+
+
+# Whatever is in a file: it is read in, and what was read can be asked for.
+
+_odd = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(("", "lewin", "2026-01-02", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", 1e300)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+def _lines(sound: dict[str, Any]) -> st.SearchStrategy[str]:
+    changed = st.dictionaries(st.sampled_from(sorted(sound)), _odd, max_size=3)
+    return st.one_of(changed.map(lambda odd: sound | odd), changed, _odd).map(json.dumps) | st.text(max_size=20)
+
+
+@given(learnings=st.lists(_lines(LINE), max_size=4), events=st.lists(_lines(EVENT), max_size=4))
+@example(learnings=['{"timestamp": 1, "pattern": "a", "mode": ' + "[" * 900 + "]" * 900 + "}"], events=[])
+def test_whatever_is_in_a_file_it_is_read_in(learnings: list[str], events: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        write(home / "learnings.jsonl", *learnings, LINE)
+        write(home / "analytics" / "telemetry.jsonl", *events, EVENT)
+        settings = HomeSettings(path=folder, learnings_max_age_days=None, telemetry_max_age_days=None)
+
+        async def run() -> None:
+            kept, told = open_learnings(settings, PATTERNS), open_telemetry(settings)
+            records = await kept.recall("", ANY)
+            assert "planner" in {one.agent_id for one in records}
+            for one in records:
+                assert msgspec.json.encode(await kept.report("", one.id, OutcomeReport(outcome="worse")))
+            assert len(await kept.outcomes("", LearningQuery())) <= 50 * len(records)
+            for by in GROUPINGS:
+                assert sum(row.calls for row in await told.summarize(AnalyticsQuery(by=by, since=-1e18))) > 0
+            assert msgspec.json.encode(await told.events(AnalyticsQuery(since=-1e18), 100))
+            await kept.aclose()
+            await told.aclose()
+
+        anyio.run(run)
 
 
 def test_a_home_of_an_earlier_version_is_read_in_when_it_is_first_used(tmp_path: Path) -> None:

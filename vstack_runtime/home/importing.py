@@ -27,6 +27,7 @@ from vstack_proto.learning import (
     learning_id,
     with_outcome,
 )
+from vstack_proto.limits import Limits
 from vstack_proto.telemetry import TelemetryEvent
 from vstack_proto.trace import utc
 from vstack_proto.values import Usage
@@ -38,6 +39,10 @@ LEARNINGS_FILE = "learnings.jsonl"
 TELEMETRY_FILE = "analytics/telemetry.jsonl"
 BASELINES_FOLDER = "baselines"
 MAX_TOLD = 20
+# Of one event. More was never counted; and sums of what SQLite keeps in 64 bits end in an error past those.
+MAX_TOKENS = 1 << 32
+# As much as a trace. What is read here is encoded now, and decoded again wherever it is asked for.
+MAX_DEPTH = Limits().max_depth
 
 # By the first part of an envelope's ``schema_version``: the pattern, where that is not its name with dashes.
 _PREFIXES = {
@@ -187,6 +192,8 @@ def baseline_of(data: bytes, stem: str) -> tuple[str, str, bytes]:
         pattern = found["pattern"] if isinstance(found.get("pattern"), str) else pattern
     if inside.keys().isdisjoint(_MARKS):
         raise ValueError("it holds no detection")
+    if _is_deep(inside):
+        raise ValueError(f"it has more than {MAX_DEPTH} objects and lists within each other")
     return pattern, name, msgspec.json.encode(inside)
 
 
@@ -199,9 +206,25 @@ def _objects(path: Path, came: Imported) -> Iterator[tuple[int, dict[str, Any]]]
             if not line.strip():
                 continue
             try:
-                yield number, msgspec.json.decode(line, type=dict[str, Any])
+                found = msgspec.json.decode(line, type=dict[str, Any])
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
                 came.tell(number, f"it is no JSON object: {error}")
+                continue
+            if _is_deep(found):
+                came.tell(number, f"it has more than {MAX_DEPTH} objects and lists within each other")
+                continue
+            yield number, found
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether there is more in it than ``MAX_DEPTH`` allows within each other; level by level, whatever the depth."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _learning(line: dict[str, Any]) -> LearningRecord:
@@ -221,8 +244,11 @@ def _learning(line: dict[str, Any]) -> LearningRecord:
     if not pattern:
         raise ValueError("it names no pattern")
     applied = line.get("interventions_applied") or []
-    names = [str(one)[:MAX_WORD_CHARS] for one in applied if str(one)] if isinstance(applied, list) else []
-    if len(names) > MAX_INTERVENTIONS or any(len(str(one)) > MAX_WORD_CHARS for one in applied):
+    said = [str(one) for one in applied] if isinstance(applied, list) else []
+    names = [one[:MAX_WORD_CHARS] for one in said if one]
+    # What is no list names nothing; it is kept as it is.
+    whole_list = len(names) <= MAX_INTERVENTIONS and all(len(one) <= MAX_WORD_CHARS for one in said)
+    if not (isinstance(applied, list) and whole_list):
         whole["interventions_applied"] = applied
     extra = line.get("extra")
     outcome = line.get("follow_up_outcome")
@@ -254,6 +280,8 @@ def _event(line: dict[str, Any]) -> TelemetryEvent:
     event = msgspec.convert({name: value for name, value in line.items() if value is not None}, TelemetryEvent)
     if not math.isfinite(event.timestamp) or not math.isfinite(event.elapsed_ms):
         raise ValueError("its timestamp or elapsed_ms is no number")
+    if not all(0 <= tokens <= MAX_TOKENS for tokens in (event.input_tokens, event.output_tokens, event.total_tokens)):
+        raise ValueError(f"its tokens are not from 0 to {MAX_TOKENS}")
     if event.cost_usd is None and event.model and price_of(event.model) is not None:
         usage = Usage(event.input_tokens, event.output_tokens)
         event = msgspec.structs.replace(event, cost_usd=cost_usd(event.model, usage))
