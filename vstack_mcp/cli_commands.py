@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from vstack_mcp.cli import PROGRAM, leave, serve_stdio
-from vstack_runtime.cli_parts import WRONG_COMMAND_LINE, Json, Program, console, epilog, plain, print_json
+from vstack_runtime.cli_parts import WRONG_COMMAND_LINE, Json, Program, console, epilog, print_json
+from vstack_runtime.terminal import plain
 
 _program = Program(
     PROGRAM,

@@ -26,7 +26,7 @@ from vstack_proto.events import (
     WritingResumed,
 )
 from vstack_runtime.draining import finish, stop_taking
-from vstack_runtime.driving import Driving
+from vstack_runtime.driving import Counted, Driving
 from vstack_runtime.engine import Engine
 from vstack_runtime.listening import listen, port_of, prepare, reset_at_close
 from vstack_runtime.performer import Performer
@@ -45,6 +45,11 @@ class AsyncioLine(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._closed = self._full = False
+
+    @property
+    def active(self) -> bool:
+        """Whether an exchange is under way."""
+        return self._driving.active
 
     # What the event loop calls.
 
@@ -145,6 +150,7 @@ class AsyncioServer:
 
     Attributes:
         room: How many connections there may be.
+        hosted: Connections that another server carries, such as those in HTTP/2; they count with ours.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -158,23 +164,34 @@ class AsyncioServer:
         self.performer.call_later = self.loop.call_later
         self.room = Room()
         self._lines: set[AsyncioLine] = set()
+        self.hosted: set[Counted] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._draining = False
+        engine.metrics.counts_connections(self._counted)
 
     def opened(self, line: AsyncioLine) -> None:
         """A connection has come."""
         self._lines.add(line)
-        self.engine.metrics.connections("open", len(self._lines))
+        self.count_open()
         if self._draining:
             line.tell(ShutdownAsked(at=time.monotonic()))
 
     def closed(self, line: AsyncioLine) -> None:
         """A connection has gone."""
         self._lines.discard(line)
-        self.engine.metrics.connections("open", len(self._lines))
+        self.count_open()
         if not self._lines:
             self._all_closed.set()
+
+    def count_open(self) -> None:
+        """Connections have come or gone."""
+        self.engine.metrics.connections("open", len(self._lines) + len(self.hosted))
+
+    def _counted(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them active."""
+        every: tuple[Counted, ...] = (*self._lines, *self.hosted)
+        return len(every), sum(one.active for one in every)
 
     def line(self) -> asyncio.Protocol:
         """A protocol for one more connection; also for transports that are not sockets."""
@@ -242,7 +259,7 @@ async def serve(
     sockets = listeners(listen(host, port) if sockets is None else sockets, server.room)
     prepare(sockets, engine.settings.limits.write_timeout)
     accepting = [await server.loop.create_server(server.line, sock=sock, backlog=BACKLOG) for sock in sockets]
-    reloading = server.loop.create_task(engine.watch_keys())
+    reloading = server.loop.create_task(engine.watch())
     try:
         engine.ready()
         stopping.listening(port_of(sockets))

@@ -21,12 +21,12 @@ from vstack_runtime.cli_parts import (
     Program,
     epilog,
     explained,
-    plain,
     print_json,
     short,
 )
 from vstack_runtime.cli_parts import console as _console
 from vstack_runtime.home.cli_baseline import app as baselines
+from vstack_runtime.terminal import plain
 
 # What a command alone needs is imported inside of it: ``--help`` and ``keygen`` must not wait for servers and patterns.
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
+
+from vstack_runtime.terminal import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +29,6 @@ MAX_SHOWN = 10
 PIPED_WIDTH = 120
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-
-# Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 # What the settings of this run were already said to warn of: some commands read them several times.
@@ -228,11 +226,6 @@ def print_json(value: Any) -> None:
     import msgspec
 
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def plain(text: str) -> str:
-    """A text of anybody's, safe for a terminal."""
-    return _CONTROL.sub(" ", text)
 
 
 def short(text: str, limit: int = 300) -> str:

@@ -66,6 +66,15 @@ class Line(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """A connection, as it is counted."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a request is under way."""
+        ...
+
+
 class Driving:
     """Drives one connection's machine over a line."""
 
@@ -89,6 +98,11 @@ class Driving:
         self._asker: AnyExchange | None = None
         at = performer.clock()
         self._carry_out(self.machine.opened(at), at)
+
+    @property
+    def active(self) -> bool:
+        """Whether an exchange is under way."""
+        return self.machine.exchange is not None
 
     def tell(self, event: ExchangeEvent) -> None:
         """Feed an answer that came later."""

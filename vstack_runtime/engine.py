@@ -39,7 +39,7 @@ from vstack_runtime.chosen_stores import (
 from vstack_runtime.installed import installed_patterns as installed_patterns
 from vstack_runtime.installed import installed_routes as installed_routes
 from vstack_runtime.logs import get_logger
-from vstack_runtime.metrics import Metrics
+from vstack_runtime.metrics import Metrics, are_shared
 from vstack_runtime.observing import Observers
 from vstack_runtime.parts import check_parts, check_patterns
 from vstack_runtime.providers.choosing import choose
@@ -272,11 +272,16 @@ class Engine:
                 "the keys stay as they were: the new file is broken", setting=name, path=file.path, error=file.error
             )
 
-    async def watch_keys(self) -> None:
-        """Read the key file again whenever it has changed, until cancelled."""
-        while self.key_file is not None:
+    async def watch(self) -> None:
+        """Read the key file again whenever it has changed, and have other workers know of our connections.
+
+        Until cancelled, or until it finds nothing to do.
+        """
+        while self.key_file is not None or are_shared():
             await anyio.sleep(KEYS_SECONDS)
-            self.reload_keys()
+            if self.key_file is not None:
+                self.reload_keys()
+            self.metrics.count_connections()
 
     def readiness(self) -> tuple[Status, str, dict[str, str]]:
         """What ``/readyz`` says: the status, a sentence, and each check."""

@@ -174,12 +174,26 @@ class Connection(TCPServer):
         self._waiting_bytes = 0
         _OPEN.add(self)
 
+    @property
+    def active(self) -> bool:
+        """Whether a request is under way, in HTTP/2."""
+        return not self.idle_task.idle
+
     async def run(self) -> None:
         """Serve it to its end."""
         app = getattr(self.app, "app", None)
         server = _SERVERS.get(app) if isinstance(app, App) else None
-        if server is None or await _host(server, self.reader, cast("asyncio.Transport", self.writer.transport)):
+        if server is None:
             await super().run()
+        elif await _host(server, self.reader, cast("asyncio.Transport", self.writer.transport)):
+            # The line that it was not for has counted itself out.
+            server.hosted.add(self)
+            server.count_open()
+            try:
+                await super().run()
+            finally:
+                server.hosted.discard(self)
+                server.count_open()
 
     async def protocol_send(self, event: Event) -> None:
         """As hypercorn's, but what fits waits for the end of the turn."""

@@ -91,7 +91,7 @@ async def serve(
     )
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(engine.watch_keys)
+            tasks.start_soon(engine.watch)
             tasks.start_soon(_wait_for, serving, tasks.cancel_scope)
             await stopping.wait()
             await _drain(app, server, handles, stopping, closing)

@@ -21,6 +21,7 @@ from structlog.types import EventDict, Processor
 
 from vstack_proto.commands import Record
 from vstack_runtime.redaction import REDACTED, without_secrets
+from vstack_runtime.terminal import escaped, escaped_lines
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -45,6 +46,8 @@ _SECRET_NAME = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # A structure deeper than this (or one that holds itself) is shown as text.
 _MAX_DEPTH = 6
+# What has lines of its own: where a program stood, and what it died of.
+_LINES = frozenset({"exception", "stack"})
 
 # Above every level: nothing is logged before ``configure``, so that who embeds the service decides.
 _SILENT = logging.CRITICAL + 1
@@ -105,9 +108,17 @@ class _Output:
     def render(self, event: Mapping[str, Any]) -> bytes:
         """One line, with its end, of fields that ``redact`` has seen."""
         if self.console is not None:
-            shown = {**event, "timestamp": f"{event['timestamp']:%H:%M:%S}"}
+            shown = {escaped(name): _on_terminal(name, value) for name, value in event.items()}
+            shown["timestamp"] = f"{event['timestamp']:%H:%M:%S}"
             return f"{self.console(None, '', shown)}\n".encode(errors="backslashreplace")
         return _encode(event) + b"\n"
+
+
+def _on_terminal(name: str, value: Any) -> Any:
+    """A field as the console shows it. What is inside of others it shows as Python does, which escapes by itself."""
+    if not isinstance(value, str):
+        return value
+    return escaped_lines(value) if name in _LINES else escaped(value)
 
 
 _output = _Output()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -37,6 +37,7 @@ MODEL_OUTCOMES = (
     "cancelled",
 )
 BACKENDS = ("cache", "quota", "flights", "learnings", "telemetry", "baselines", "provider")
+# All of them; those with a request under way; the others.
 CONNECTION_STATES = ("open", "active", "idle")
 # What became of an exchange whose tape was wanted, or might have been.
 TAPE_RESULTS = ("written", "left_out", "dropped", "too_large", "failed")
@@ -79,6 +80,7 @@ class Metrics:
             surfaces: Which of ``SURFACES`` are offered from the start.
         """
         self.registry = CollectorRegistry()
+        self._count: Callable[[], tuple[int, int]] | None = None
         self._patterns = frozenset(patterns)
         self._routes = frozenset(routes)
         self._models = frozenset(models)
@@ -215,7 +217,8 @@ class Metrics:
         self._token_children = {kind: self._tokens.labels(kind) for kind in kinds}
         for provider in PROVIDERS:
             self._retries.labels(provider)
-        self._connections.labels("open")
+        for state in CONNECTION_STATES:
+            self._connections.labels(state)
 
     def record(self, command: Record, duration: float) -> None:
         """Count a finished exchange; ``duration`` in seconds. Tokens and cost come with ``model_call``."""
@@ -322,6 +325,17 @@ class Metrics:
         """Say how many connections are in a state, one of ``CONNECTION_STATES``."""
         self._connections.labels(state if state in CONNECTION_STATES else OTHER).set(number)
 
+    def counts_connections(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Say who knows how many connections are open, and how many of them active: it is asked for each page."""
+        self._count = count
+
+    def count_connections(self) -> None:
+        """Set every state as it is now. No request pays for it: to look at each connection is for who wants to know."""
+        if self._count is not None:
+            number, active = self._count()
+            for state, there in zip(CONNECTION_STATES, (number, active, number - active), strict=True):
+                self.connections(state, there)
+
     def draining(self, draining: bool) -> None:
         """Say whether the service is stopping."""
         self._draining.set(draining)
@@ -339,10 +353,16 @@ class Metrics:
         Returns:
             Its content type and its body.
         """
+        self.count_connections()
         # The library is handed a bare type: it raises TypeError at a version like "abc", repeats one like "99.0.0" in
         # its own Content-Type, and overlooks q; and anybody may ask for this page.
         encode, content_type = choose_encoder(accepted(accept, _FORMATS) or "")
         return content_type, encode(_Page(self.registry))
+
+
+def are_shared() -> bool:
+    """Whether this is one of several workers, each of which shows the numbers of all."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 class _Page:
@@ -354,7 +374,7 @@ class _Page:
     def collect(self) -> Iterator[Metric]:
         registry = self._registry
         # With several workers, the library keeps the numbers of all of them in this folder; any of them may be asked.
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if are_shared():
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         for metric in registry.collect():

@@ -15,6 +15,7 @@ from rich.text import Text
 from vstack_proto.commands import AnyCommand
 from vstack_proto.events import HeadReceived
 from vstack_proto.replay import ABSENT, Difference, Report, Tape, Turn
+from vstack_runtime.terminal import plain_lines as plain
 
 # What fits on one screen beside the rest.
 MAX_GROUPS = 10
@@ -22,8 +23,6 @@ MAX_TEXT = 700
 MAX_COMMAND = 110
 MAX_ROWS = 12
 _AROUND = 6
-# Traces and models write these texts: what moves a terminal's cursor, colours it or turns its direction is left out.
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _WORDS = re.compile(r"\s+|[^\s\w]|\w+")
 # The texts of a question to a model: long, and best read beside each other.
 _PROMPTS = ("request.system", "request.shared", "request.instruction")
@@ -32,11 +31,6 @@ _PROMPTS = ("request.system", "request.shared", "request.instruction")
 _MOMENTS = frozenset({"when", "deadline", "started"})
 
 OLD, NEW, FAINT = "red", "green", "bright_black"
-
-
-def plain(text: str) -> str:
-    """A text that does nothing to a terminal; its lines stay lines."""
-    return _CONTROL.sub(" ", text)
 
 
 # A tape as a conversation.

@@ -69,6 +69,11 @@ class TrioLine:
         self._deadline = 0.0
         self._driving = Driving(engine, performer, self, peer=peer)
 
+    @property
+    def active(self) -> bool:
+        """Whether an exchange is under way."""
+        return self._driving.active
+
     # The tasks of a connection.
 
     async def run(self) -> None:

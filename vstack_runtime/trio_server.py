@@ -36,6 +36,11 @@ class TrioServer:
         self._lines: set[TrioLine] = set()
         self._all_closed = trio.Event()
         self._draining = False
+        engine.metrics.counts_connections(self._counted)
+
+    def _counted(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them active."""
+        return len(self._lines), sum(line.active for line in self._lines)
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end."""
@@ -112,7 +117,7 @@ async def serve(
         server = TrioServer(engine, aside)
         accepting = trio.CancelScope()
         lines.start_soon(_accept, server, listeners, lines, accepting)
-        lines.start_soon(engine.watch_keys)
+        lines.start_soon(engine.watch)
         engine.ready()
         stopping.listening(listeners[0].socket.getsockname()[1])
         await stopping.wait()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +94,37 @@ class Callers:
         with self._asked:
             self.answers[what] += 1
             self._asked.notify_all()
+
+
+def test_any_worker_tells_of_the_connections_of_all(serve: Serve, runtime: Runtime) -> None:
+    server = several(serve, runtime)
+    workers = children(server)
+
+    def served(stopped: int) -> http.client.HTTPConnection:
+        """A connection, and who has it: not the worker that is stopped meanwhile."""
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            made = opened.enter_context(
+                contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, PATIENCE))
+            )
+            made.request("GET", "/livez")
+            assert made.getresponse().read()
+            return made
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+    with contextlib.ExitStack() as opened:
+        asking = served(workers[0])
+        for stopped in (*workers, *workers, workers[0]):
+            served(stopped)
+
+        def told() -> dict[str, float]:
+            """As one of the workers has it, the same each time."""
+            asking.request("GET", "/metrics")
+            page = asking.getresponse().read().decode()
+            return {state: float(n) for state, n in re.findall(r'vstack_connections\{state="(.*?)"\} (.*)', page)}
+
+        assert server.until(lambda: told() == {"open": 6.0, "active": 1.0, "idle": 5.0})
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -130,6 +131,31 @@ def test_equal_requests_are_one_whatever_they_come_over(start: Start) -> None:
         status, body = peer.answer(stream)
         assert (status, body) == (200, everything(one).partition(b"\r\n\r\n")[2])
     assert provider.gate.came == 1
+
+
+def test_connections_in_http2_are_counted(start: Start) -> None:
+    provider = GatedProvider()
+    server = start(provider=provider)
+
+    def told() -> dict[bytes, float]:
+        """By state; who asks for the page is open, and active."""
+        with connected(server) as asking:
+            asking.sendall(request("/metrics", "Connection: close"))
+            found = re.findall(rb'vstack_connections\{state="([a-z]+)"\} ([0-9.]+)', everything(asking))
+        return {state: float(number) for state, number in found}
+
+    with connected(server) as one, connected(server) as two:
+        idle, busy = Peer2(one), Peer2(two)
+        for peer in (idle, busy):
+            assert peer.answer(peer.ask("/livez"))[0] == 200
+        wait_until(lambda: told() == {b"open": 3, b"active": 1, b"idle": 2}, "both are idle")
+        stream = busy.ask(ANALYZE, analysis_body("held", model=None))
+        wait_until(lambda: provider.gate.came == 1, "it is under way")
+        wait_until(lambda: told() == {b"open": 3, b"active": 2, b"idle": 1}, "one of them is active")
+        provider.gate.open()
+        assert busy.answer(stream)[0] == 200
+        wait_until(lambda: told() == {b"open": 3, b"active": 1, b"idle": 2}, "both are idle again")
+    wait_until(lambda: told() == {b"open": 1, b"active": 1, b"idle": 0}, "both are gone")
 
 
 @pytest.mark.parametrize("almost", [PREFACE[:-1] + b"x", b"PRI * HTTP/2.0\r\nHost: a\r\n\r\n"])

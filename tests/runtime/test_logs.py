@@ -438,6 +438,27 @@ def test_console_is_for_people(log: Log) -> None:
     assert f"api_key='{REDACTED}'" in second or f"api_key={REDACTED}" in second
 
 
+@pytest.mark.parametrize(
+    "text", ["m\x1b[2Jx", "m\x9b2Jx", "m\u202ex", "one\rtwo", "one\ntwo", "\x07", "\u2028", "\x85"]
+)
+def test_nobody_writes_to_the_terminal_by_the_log(log: Log, text: str) -> None:
+    log.configure(fmt="console")
+    log_request(record(model=text, path=f"/{text}"), 0.0421)
+    structlog.get_logger("vstack").warning(text, said=text, inside={text: [text]}, **{text: 1})
+    logging.getLogger("another").warning("told %s", text)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger("vstack").exception("it broke")
+    data = log.path.read_bytes()
+    shown = data.decode()
+    assert all(char.isprintable() or char == "\n" for char in shown), ascii(shown)
+    assert b"Traceback" in data
+    lines = shown.splitlines()
+    assert [line for line in lines if "request_id" in line] == lines[:1], "a request is one line"
+    assert repr(text)[1:-1] in lines[0]
+
+
 @pytest.mark.parametrize(("level", "fmt", "told"), [("loud", "json", "'loud'"), ("info", "xml", "'xml'")])
 def test_an_unknown_word_is_refused_with_what_is_allowed(log: Log, level: str, fmt: str, told: str) -> None:
     with pytest.raises(ValueError, match=told) as refused:

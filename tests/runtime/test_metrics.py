@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from vstack_proto.commands import Record
 from vstack_proto.outcomes import OUTCOMES
 from vstack_proto.values import Usage
-from vstack_runtime.metrics import DURATION_BUCKETS, Metrics
+from vstack_runtime.metrics import CONNECTION_STATES, DURATION_BUCKETS, Metrics
 
 PATTERNS = ("aar", "social_loafing", "span_of_control")
 ANALYZE = "/v1/analyze/{name}"
@@ -265,6 +265,14 @@ def test_one_act_one_series(
 ) -> None:
     name, labels, step = expected
     assert changes(metrics, lambda: act(metrics)) == {(name, labels): step}
+
+
+def test_connections_are_counted_when_the_page_is_asked_for(metrics: Metrics) -> None:
+    metrics.render("")
+    assert [value(metrics, "vstack_connections", state=state) for state in CONNECTION_STATES] == [0, 0, 0]
+    metrics.counts_connections(lambda: (5, 2))
+    metrics.render("")
+    assert [value(metrics, "vstack_connections", state=state) for state in CONNECTION_STATES] == [5, 2, 3]
 
 
 def test_gauges_go_back(metrics: Metrics) -> None:

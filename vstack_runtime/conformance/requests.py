@@ -304,6 +304,29 @@ def refused_framing(kit: Kit) -> None:
     must(_served(kit, "/v1/patterns") == 0, "a request behind a refused one was served")
 
 
+def states_of_connections(kit: Kit) -> None:
+    """The page of metrics tells how many connections are open, and on how many of them a request is under way."""
+    provider = GatedProvider()
+    kit.start(provider=provider)
+    kit.connect()
+    kit.connect(request("/livez")).answer()
+    held = kit.connect(analysis("held", model=None))
+    provider.gate.wait_for(1)
+    kit.wait_connections(3)
+    asking = kit.connect()
+
+    def told(active: int) -> None:
+        page = asking.send(request("/metrics")).answer(heard=False).body.decode().splitlines()
+        for state, number in (("open", 4), ("active", active), ("idle", 4 - active)):
+            line = f'vstack_connections{{state="{state}"}} {number:.1f}'
+            must(line in page, f"{line} is not among {[one for one in page if 'vstack_connections{' in one]}")
+
+    told(active=2)  # who asks for the page is one of them
+    provider.gate.open()
+    held.answer()
+    told(active=1)
+
+
 def _served(kit: Kit, route: str) -> float:
     return kit.count("vstack_http_responses_total", route=route, status="200")
 
@@ -329,4 +352,5 @@ REQUESTS: tuple[Scenario, ...] = (
     Scenario("a bug in a store", bug_in_a_store),
     Scenario("peers that only knock", only_knocks),
     Scenario("refused framing", refused_framing, wire=True),
+    Scenario("states of connections", states_of_connections, wire=True),
 )

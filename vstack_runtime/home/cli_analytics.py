@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vstack_runtime.cli_parts import PIPED_WIDTH, Json, Program, console, plain, print_json, short
+from vstack_runtime.cli_parts import PIPED_WIDTH, Json, Program, console, print_json, short
+from vstack_runtime.terminal import plain
 
 _program = Program(
     "vstack-analytics",

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from vstack_runtime.cli_parts import Json, Program, asked, console, plain, print_json, unknown_pattern
+from vstack_runtime.cli_parts import Json, Program, asked, console, print_json, unknown_pattern
+from vstack_runtime.terminal import plain
 
 T = TypeVar("T")
 

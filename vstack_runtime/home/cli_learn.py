@@ -21,11 +21,11 @@ from vstack_runtime.cli_parts import (
     Program,
     asked,
     console,
-    plain,
     print_json,
     short,
     unknown_pattern,
 )
+from vstack_runtime.terminal import plain
 
 T = TypeVar("T")
 
