@@ -122,20 +122,25 @@ ECHOING: dict[str, dict[str, Any]] = {
     "id": request("ping", number=LONG),
     "id of what is no message": {**request("ping", number=LONG), "jsonrpc": "1.0"},
     "token": request("tools/list", {"_meta": {"progressToken": LONG}}),
-    "revision": request("tools/list", {"_meta": {VERSION_KEY: LONG, CAPABILITIES_KEY: {}}}),
 }
 
 
 @pytest.mark.parametrize("told", ECHOING.values(), ids=ECHOING)
 def test_a_refusal_is_short(told: dict[str, Any]) -> None:
-    meta = told.get("params", {}).get("_meta", {})
-    headers = {"mcp-protocol-version": LONG, "mcp-method": told["method"]} if VERSION_KEY in meta else {}
-    asked = post(told, headers, LEARNINGS)
+    asked = post(told, served=LEARNINGS)
     assert len(asked.answer.body) < SHORT, asked.answer.body[:200]
     (answer,) = over_stdio(json.dumps(told).encode())
     assert len(json.dumps(answer)) < SHORT
     assert answer["error"]["code"] == asked.json["error"]["code"]
     assert answer["id"] == asked.json["id"] == (None if told["id"] == LONG else 7)
+
+
+def test_a_revision_that_is_not_served_is_said_back_in_part() -> None:
+    told = request("tools/list", {"_meta": {VERSION_KEY: LONG, CAPABILITIES_KEY: {}}})
+    asked = post(told)  # no header could say the same
+    assert (len(asked.answer.body) < SHORT, asked.json["error"]["code"]) == (True, -32020)
+    (answer,) = over_stdio(json.dumps(told).encode())
+    assert (len(json.dumps(answer)) < SHORT, answer["error"]["code"]) == (True, -32022)
 
 
 def test_an_address_that_nobody_would_give_names_nothing() -> None:
