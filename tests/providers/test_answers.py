@@ -210,7 +210,12 @@ def test_an_answer_in_each_coding(name: str, runtime: str, coding: str) -> None:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("coding", "body"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}")[:-9]), ("br", b"{}")])
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    # Packed data holds the time at which it was packed: it may not name a test.
+    [("gzip", b"{}"), ("gzip", gzip.compress(b"{}", mtime=0)[:-9]), ("br", b"{}")],
+    ids=["not packed", "cut off", "never asked for"],
+)
 def test_an_answer_that_cannot_be_decoded(name: str, runtime: str, coding: str, body: bytes) -> None:
     act = Act(headers=(("content-encoding", coding),), body=body)
     with serving(act) as server, pytest.raises(ProviderError) as caught:
