@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import subprocess
 import time
@@ -20,10 +21,12 @@ Start = Callable[..., None]
 
 
 def free_port() -> int:
-    """A port that nobody listens at now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody listens at now, below those that the system gives away by itself."""
+    while True:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            port = random.randrange(20_000, 32_000)
+            sock.bind(("0.0.0.0", port))
+            return port
 
 
 @pytest.fixture

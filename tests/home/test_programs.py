@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 import anyio
 import pytest
+import structlog
 
 from vstack_proto.learning import Outcome
 from vstack_proto.patterns.common import Mode, Severity
@@ -57,6 +58,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a program in this process, as its console script does."""
     monkeypatch.setenv("COLUMNS", "200")
+    # Another test may have had logs written in this process.
+    structlog.reset_defaults()
 
     def run(line: str, *more: str) -> Ran:
         program, *words = [*line.split(), *more]

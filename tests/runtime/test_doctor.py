@@ -109,6 +109,8 @@ def test_a_package_that_stops_the_engine_is_named_and_so_is_what_mends_it(
     owner = type("Distribution", (), {"name": package, "version": "1.0"})()
     point = importlib.metadata.EntryPoint("own", "no_such_module:OWN", group)._for(owner)  # type: ignore[attr-defined]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == point.group else [])
+    # Doctor is a process of its own, in which nothing was loaded before.
+    monkeypatch.setattr("vstack_runtime.library._loaded", lambda load: load())
     found = look(name, case(tmp_path))
     assert found.level == "error"
     assert f"own = no_such_module:OWN ({group}) of {package} 1.0 cannot be loaded: ModuleNotFoundError" in found.saw
