@@ -208,15 +208,13 @@ class WireReader:
         return WireClosed()
 
     def _read_head(self) -> WireHead | None:
-        buf, at = self._buf, self._at
         try:
             return self._head()
         except RemoteProtocolError as refusal:
-            if refusal.head is None:
-                # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2), and a request
-                # to an analysis is counted as one.
-                line, ended, _ = bytes(buf[at : at + self._limits.max_line_bytes]).lstrip(b"\r\n").partition(b"\r\n")
-                refusal.head = framing.begun(line.decode("latin-1")) if ended else None
+            # Only where the request line was sound: whether more of it is there depends on how reads cut the bytes.
+            if refusal.head is None and self._line:
+                line = bytes(self._buf[self._at : self._at + self._line]).partition(b"\r\n")[0]
+                refusal.head = framing.begun(line.decode("latin-1"))
             raise
 
     def _head(self) -> WireHead | None:
@@ -370,14 +368,14 @@ class WireReader:
 def _parse(head: bytes, max_fields: int) -> WireHead:
     request_line, *lines = head.decode("latin-1").split("\r\n")[:-2]
     if len(lines) > max_fields:
-        raise framing.too_many_fields(f"more than {max_fields}", max_fields)
+        raise _named(framing.too_many_fields(f"more than {max_fields}", max_fields), request_line)
     # A connection per request: its side that sends is never used, so it could not go on to a second one.
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(head)
     try:
         connection.next_event()
     except h11.RemoteProtocolError as refusal:
-        raise framing.why_unreadable(request_line, lines, max_fields) from refusal
+        raise _named(framing.why_unreadable(request_line, lines, max_fields), request_line) from refusal
     # The text that h11 found sound is cut up here, not taken from its event: h11 merges equal Content-Lengths and puts
     # Transfer-Encoding in lower case, and check_head must see what was sent.
     method, target, version = request_line.split(" ")
@@ -389,3 +387,10 @@ def _parse(head: bytes, max_fields: int) -> WireHead:
         refusal.head = method, target, headers
         raise
     return WireHead(method, target, headers, version, meaning)
+
+
+def _named(refusal: RemoteProtocolError, request_line: str) -> RemoteProtocolError:
+    # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2); a request to an analysis is
+    # counted as one.
+    refusal.head = refusal.head or framing.begun(request_line)
+    return refusal

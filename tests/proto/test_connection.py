@@ -158,6 +158,22 @@ def test_a_refused_head_counts_for_what_it_asks(path: str, route: str, pattern: 
         assert (record.status, record.route, record.pattern, record.outcome) == (400, route, pattern, outcome)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HEAD /livez HTTP/\x01\r\n\r\n",
+        b"HEAD /livez HTTP/1.1\nHost: a\r\n\r\n",
+        b"HEAD \r\n\r\n",
+        b"\r\nHEAD /\x01\r\n",
+    ],
+)
+def test_what_a_refused_request_line_tells_does_not_depend_on_how_it_is_cut(head: bytes) -> None:
+    whole, cut = Line(OPEN), Line(OPEN)
+    whole.receive(head)
+    cut.receive(*(head[at : at + 1] for at in range(len(head))))
+    assert whole.sent == cut.sent != b""
+
+
 def test_the_last_request_with_nothing_behind_it_ends_the_connection_at_once() -> None:
     line = Line(SHORT)
     line.receive(ALIVE * 2)
