@@ -390,7 +390,7 @@ def _parse(head: bytes, max_fields: int) -> WireHead:
 
 
 def _named(refusal: RemoteProtocolError, request_line: str) -> RemoteProtocolError:
-    # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2); a request to an analysis is
-    # counted as one.
+    # A HEAD is answered without a body, whatever is wrong with it (RFC 9110, section 9.3.2); a request to an analysis
+    # is counted as one.
     refusal.head = refusal.head or framing.begun(request_line)
     return refusal
