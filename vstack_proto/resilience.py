@@ -172,13 +172,40 @@ class Breaker:
         return calls >= self._least and sum(slot[2] for slot in self._slots) >= self._share * calls
 
 
+class _Durations:
+    """How long calls take, as TCP estimates its round trips (RFC 6298): a smoothed mean, and how far from it they lie.
+
+    Attributes:
+        longest: Seconds after which something is amiss with a call: few that go well take as long.
+    """
+
+    # As long as nothing is known, and the least of all.
+    _UNKNOWN, _LEAST = 10.0, 1.0
+
+    def __init__(self) -> None:
+        self.longest = self._UNKNOWN
+        self._mean = self._spread = -1.0
+
+    def add(self, seconds: float) -> None:
+        """Count a call that went well."""
+        if self._mean < 0:
+            self._mean, self._spread = seconds, seconds / 2
+        else:
+            self._spread += (abs(seconds - self._mean) - self._spread) / 4
+            self._mean += (seconds - self._mean) / 8
+        self.longest = max(self._LEAST, self._mean + 4 * self._spread)
+
+
 class Gate(Generic[M]):
     """How many calls may run at once: as many as the service bears, found out by asking (AIMD, as TCP does).
 
     When the service says that it is too much, the limit becomes half of what was running: where that is less than the
-    limit, half the limit would slow nothing down. After as many successes as the limit it grows by one; only those
-    count that ran while the gate was full, for they alone show that the service bears so much. Whoever finds no room
-    waits in a queue, first come first served; whoever finds no room there either is refused.
+    limit, half the limit would slow nothing down. After as many successes as the limit it grows by a tenth, at least by
+    one; only those count that ran while the gate was full, for they alone show that the service bears so much. Whoever
+    finds no room waits in a queue, first come first served; whoever finds no room there either is refused.
+
+    Calls that hang must not hold up all others where the limit is low: when nobody has come through for longer than
+    calls take, the limit grows by one, if somebody waits. Who waits asks for that at ``stalls_at``, by ``widen``.
 
     Attributes:
         ceiling: The most that the limit grows to.
@@ -198,17 +225,24 @@ class Gate(Generic[M]):
         # A dict keeps the order and finds whoever gives up without a walk.
         self._waiting: dict[M, None] = {}
         self._successes = 0
-        self._halved = self._full = float("-inf")
+        self._halved = self._full = self._moved = float("-inf")
+        self._durations = _Durations()
 
     @property
     def waiting(self) -> int:
         """How many wait."""
         return len(self._waiting)
 
-    def enter(self, member: M) -> Literal["enters", "waits", "refused"]:
-        """Ask to run. Who enters must ``leave``; who waits is named by a ``leave`` or must ``give_up``."""
+    @property
+    def stalls_at(self) -> float:
+        """When the limit grows, if it can, unless somebody comes through before."""
+        return self._moved + self._durations.longest
+
+    def enter(self, member: M, now: float) -> Literal["enters", "waits", "refused"]:
+        """Ask to run. Who enters must ``leave``; who waits is named by ``leave`` or ``widen``, or must ``give_up``."""
         if self.running < self.limit and not self._waiting:
             self.running += 1
+            self._moved = now
             return "enters"
         if len(self._waiting) >= self._queue:
             return "refused"
@@ -235,10 +269,26 @@ class Gate(Generic[M]):
         """
         if self.running >= self.limit:
             self._full = now
+        if verdict == "ok":
+            self._durations.add(now - entered)
         # Once a round: those who were under way when the limit halved say nothing about the new limit.
         if entered > self._halved:
             self._learn(entered, now, verdict)
         self.running -= 1
+        self._moved = now
+        return self._admitted()
+
+    def widen(self, now: float) -> list[M]:
+        """Grow by one if the gate has stalled; returns those who waited and have entered by this."""
+        if now < self.stalls_at or not self._waiting:
+            return []
+        # Also where it cannot grow: whoever asks is to wait for as long again.
+        self._moved = now
+        if self.limit < self.ceiling:
+            self.limit, self._successes = self.limit + 1, 0
+        return self._admitted()
+
+    def _admitted(self) -> list[M]:
         entering = []
         while self._waiting and self.running < self.limit:
             member = next(iter(self._waiting))
@@ -254,4 +304,4 @@ class Gate(Generic[M]):
         elif verdict == "ok" and self.limit < self.ceiling and entered <= self._full:
             self._successes += 1
             if self._successes >= self.limit:
-                self.limit, self._successes = self.limit + 1, 0
+                self.limit, self._successes = min(self.ceiling, self.limit + max(1, self.limit // 10)), 0

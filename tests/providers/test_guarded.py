@@ -249,6 +249,41 @@ def test_a_service_that_bears_ten_calls_is_found_out_by_forty_callers() -> None:
     assert told.count("ok") >= 400
 
 
+def test_a_call_that_hangs_while_the_gate_is_narrow_does_not_take_the_others_along() -> None:
+    import trio.testing
+
+    class Hangs:
+        """Says once that it is too much, hangs on the next call, and answers all others after a second."""
+
+        name, default_model = "hangs", "once"
+        asked = 0
+
+        async def ask(self, request: ModelRequest, within: float) -> Reply:
+            self.asked += 1
+            if self.asked == 1:
+                raise ProviderError("unavailable", "too many", status=429)
+            await anyio.sleep(60.0 if self.asked == 2 else 1.0)
+            return Reply("{}")
+
+    guarded = GuardedProvider(Hangs(), limits=Limits(policy=ONCE))
+    told: list[str] = []
+
+    async def live() -> None:
+        async def one(within: float) -> None:
+            told.append(await outcome(guarded, within))
+
+        assert (await outcome(guarded), guarded.lanes[0].gate.limit) == ("unavailable", 1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, 50.0)
+            await anyio.sleep(0.1)
+            for _ in range(5):
+                tasks.start_soon(one, 30.0)
+
+    trio.run(live, clock=trio.testing.MockClock(autojump_threshold=0))
+    # Ten seconds on, the others go in, and the limit grows with each that goes well; the one that hangs meets its end.
+    assert told == ["ok"] * 5 + ["late"]
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_retries_stop_where_their_budget_ends(runtime: str) -> None:
     heard, scripted = Heard(), ScriptedProvider([down(status=None)])
@@ -281,7 +316,7 @@ def test_only_calls_that_are_sent_pay_for_retries(runtime: str) -> None:
             told.append(await outcome(guarded))
 
         gate = guarded.lanes[0].gate
-        assert gate.enter(anyio.Event()) == "enters"
+        assert gate.enter(anyio.Event(), 0.0) == "enters"
         async with anyio.create_task_group() as tasks:
             for _ in range(100):
                 tasks.start_soon(full)

@@ -149,8 +149,8 @@ class Lane:
     # The gate.
 
     async def _enter(self, deadline: float) -> None:
-        turn = anyio.Event()
-        answer = self.gate.enter(turn)
+        turn, began = anyio.Event(), anyio.current_time()
+        answer = self.gate.enter(turn, began)
         if answer == "refused":
             told = (
                 f"{self.gate.running} calls to {self.provider.name} are running and {self.gate.waiting} wait; "
@@ -159,17 +159,22 @@ class Lane:
             raise ProviderError("overloaded", told, 1.0)
         if answer == "enters":
             return
-        began = anyio.current_time()
-        with anyio.move_on_after(deadline - began):
-            try:
+        try:
+            await self._wait(turn, deadline)
+        except BaseException:
+            self._withdraw(turn)
+            raise
+        if self.observer is not None:
+            self.observer.queue_wait(anyio.current_time() - began)
+
+    async def _wait(self, turn: anyio.Event, deadline: float) -> None:
+        while not turn.is_set():
+            now = anyio.current_time()
+            if now >= deadline:
+                raise ProviderError("late", f"no turn for a call to {self.provider.name} came in time")
+            self._admit(self.gate.widen(now))
+            with anyio.move_on_after(min(deadline, self.gate.stalls_at) - now):
                 await turn.wait()
-            except BaseException:
-                self._withdraw(turn)
-                raise
-            if self.observer is not None:
-                self.observer.queue_wait(anyio.current_time() - began)
-            return
-        raise ProviderError("late", f"no turn for a call to {self.provider.name} came in time")
 
     def _withdraw(self, turn: anyio.Event) -> None:
         if not self.gate.give_up(turn):
@@ -178,7 +183,10 @@ class Lane:
             self._leave(now, now, None)
 
     def _leave(self, entered: float, now: float, verdict: Verdict) -> None:
-        for turn in self.gate.leave(entered, now, verdict):
+        self._admit(self.gate.leave(entered, now, verdict))
+
+    def _admit(self, turns: Sequence[anyio.Event]) -> None:
+        for turn in turns:
             turn.set()
 
     # Breakers.
