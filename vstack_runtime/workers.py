@@ -28,8 +28,10 @@ _log = get_logger()
 # A worker that ends within this time of its start has not served; so many in a row, and another try is in vain.
 EARLY_SECONDS = 5.0
 MOST_EARLY = 5
+# A worker that is told twice in one moment hears it once: signals are not counted. So who must end at once is told again.
+AGAIN_SECONDS = 0.5
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_HEEDED = frozenset({*_FORWARDED, signal.SIGCHLD})
+_HEEDED = frozenset({*_FORWARDED, signal.SIGCHLD, signal.SIGALRM})
 # What the library that keeps the metrics reads, when it is imported.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -62,6 +64,11 @@ class Workers:
     def __len__(self) -> int:
         return len(self._running)
 
+    @property
+    def hurried(self) -> bool:
+        """Whether they have been told to end at once."""
+        return self._told > 1
+
     def fill(self) -> None:
         """Start as many as are missing, unless they are being stopped."""
         while len(self) < self._count and not self.stopping:
@@ -79,7 +86,7 @@ class Workers:
             multiprocess.mark_process_dead(pid, self._env[METRICS_FOLDER])  # type: ignore[no-untyped-call]
             if self.stopping:
                 # Told twice, one may end before its own handler is in force again.
-                self.failed |= code != 0 and not (self._told > 1 and -code in _FORWARDED)
+                self.failed |= code != 0 and not (self.hurried and -code in _FORWARDED)
             else:
                 self._replace(pid, code, time.monotonic() - started)
 
@@ -129,6 +136,8 @@ def supervise(settings: Settings, count: int, *, runtime: str, env: Mapping[str,
     folder = tempfile.mkdtemp(prefix="vstack-metrics-")
     # Blocked, they wait to be asked for; each worker unblocks them for itself.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+    # One that is still pending when they are unblocked must not end the process.
+    signal.signal(signal.SIGALRM, lambda number, frame: None)
     workers = Workers(count, sockets, runtime, {**env, METRICS_FOLDER: folder})
     try:
         _log.info("workers start", workers=count, port=port_of(sockets))
@@ -139,6 +148,10 @@ def supervise(settings: Settings, count: int, *, runtime: str, env: Mapping[str,
                 if workers.stopping:
                     _log.info("stopping now", signal=signal.Signals(number).name)
                 workers.tell(number)
+            elif number == signal.SIGALRM:
+                workers.tell(signal.SIGTERM)
+            if workers.hurried:
+                signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
             workers.reap()
             if workers.stopping:
                 # The last worker to close them is the one that drains last.
@@ -146,6 +159,7 @@ def supervise(settings: Settings, count: int, *, runtime: str, env: Mapping[str,
             workers.fill()
     finally:
         workers.kill()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         shutil.rmtree(folder, ignore_errors=True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
     return 1 if workers.failed else 0

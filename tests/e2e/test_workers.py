@@ -187,6 +187,19 @@ def test_a_second_sigterm_stops_all_workers_now(serve: Serve, runtime: Runtime) 
     assert server.wait() == 0
 
 
+def test_a_worker_that_hears_two_signals_as_one_ends_now_too(serve: Serve, runtime: Runtime) -> None:
+    server = several(serve, runtime, VSTACK_DRAIN_DELAY="300")
+    assert server.until(lambda: sum(line["event"] == "listening" for line in server.log) == 2)
+    halted = children(server)[1]
+    os.kill(halted, signal.SIGSTOP)
+    server.signal(signal.SIGTERM)
+    server.wait_for(lambda line: line["event"] == "stopping")
+    server.signal(signal.SIGTERM)
+    server.wait_for(lambda line: line["event"] == "stopping now")
+    os.kill(halted, signal.SIGCONT)
+    assert server.wait() == 0
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_at_any_moment_of_the_start_ends_it_well(runtime: Runtime, workers: int) -> None:
     # By the lines that the interpreter itself tells of, moments that no clock of this test could hit.
