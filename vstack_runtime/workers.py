@@ -28,7 +28,7 @@ _log = get_logger()
 # A worker that ends within this time of its start has not served; so many in a row, and another try is in vain.
 EARLY_SECONDS = 5.0
 MOST_EARLY = 5
-# A worker that is told twice in one moment hears it once: signals are not counted. So who must end at once is told again.
+# Told twice in one moment, a worker hears it once: signals are not counted. So who must end at once is told again.
 AGAIN_SECONDS = 0.5
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _HEEDED = frozenset({*_FORWARDED, signal.SIGCHLD, signal.SIGALRM})
