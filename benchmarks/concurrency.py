@@ -98,7 +98,7 @@ def limits(effort: int = 1) -> Iterator[tuple[str, float, float]]:
     yield "CPU of an analysis through the real client, of its bare call", ratio, MAX_CPU_RATIO
     for runtime in RUNTIMES:
         for number in endings.GUARDED:
-            name = f"seconds past its deadline that the last of {number} answers comes, {runtime}"
+            name = f"seconds past its deadline that the last of {number} answers is sent, {runtime}"
             yield name, endings.last(runtime, number, 2 * effort + 1), endings.MAX_LATE
         left = endings.measure(runtime, 1).left
         yield f"seconds that an upstream call outlives its caller, {runtime}", left, endings.MAX_OPEN

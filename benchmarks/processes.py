@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from tests.fakes.model_service import least
 from vstack_proto.limits import Limits
 from vstack_proto.values import ModelRequest
 from vstack_runtime.engine import Engine
+from vstack_runtime.logs import configure
 from vstack_runtime.providers.common import Reply
 from vstack_runtime.serving import settle
 from vstack_runtime.settings import Settings
@@ -56,13 +58,14 @@ def _backend(runtime: str) -> str:
     return "trio" if runtime == "trio" else "asyncio"
 
 
-def _serve(runtime: str, upstream: str, timeout: float, concurrency: int) -> None:
+def _serve(runtime: str, upstream: str, timeout: float, concurrency: int, level: str) -> None:
     """Serve until the standard input ends; prints the port."""
     fields = {"llm": "anthropic", "llm_max_concurrency": concurrency} if upstream else {}
     limits = Limits(request_timeout=timeout)
-    settings = Settings(limits=limits, drain_delay=0.0, log_level="error", **fields)  # type: ignore[arg-type]
+    settings = Settings(limits=limits, drain_delay=0.0, log_level=level, **fields)  # type: ignore[arg-type]
     if upstream:
         os.environ |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": upstream}
+    configure(settings.log_level, settings.log_format)
     engine = Engine(settings, provider=None if upstream else Slow(), runtime=runtime)
     driver: Any = importlib.import_module(f"vstack_runtime.{runtime}_server")
     settle()
@@ -119,13 +122,16 @@ def _question() -> ModelRequest:
 
 
 @contextlib.contextmanager
-def _process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def _process(*arguments: str, log: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     # Callers and services need a descriptor for each connection, and their own limits are often a thousand.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        contextlib.nullcontext() if log is None else log.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -151,11 +157,13 @@ def fake_service(seconds: float, spread: float = 0.0) -> Iterator[str]:
 
 @contextlib.contextmanager
 def service(
-    runtime: str, upstream: str = "", timeout: float = 120.0, concurrency: int = 4_096
+    runtime: str, upstream: str = "", timeout: float = 120.0, concurrency: int = 4_096, log: Path | None = None
 ) -> Iterator[tuple[int, int]]:
-    """The service; gives its port and its process id."""
-    flags = ("--upstream", upstream, "--timeout", str(timeout), "--concurrency", str(concurrency))
-    with _process("benchmarks.processes", "serve", runtime, *flags) as process:
+    """The service; gives its port and its process id. Its log has a line for each request that ended badly."""
+    flags = ["--upstream", upstream, "--timeout", str(timeout), "--concurrency", str(concurrency)]
+    if log is not None:
+        flags.append("--log")
+    with _process("benchmarks.processes", "serve", runtime, *flags, log=log) as process:
         yield int(_line(process)), process.pid
 
 
@@ -188,9 +196,11 @@ def main() -> None:
     parser.add_argument("--upstream", default="")
     parser.add_argument("--timeout", type=float, default=120.0)
     parser.add_argument("--concurrency", type=int, default=4_096)
+    parser.add_argument("--log", action="store_true", help="of requests that end badly")
     asked = parser.parse_args()
     if asked.what == "serve":
-        _serve(asked.runtime, asked.upstream, asked.timeout, asked.concurrency)
+        level = "warning" if asked.log else "error"
+        _serve(asked.runtime, asked.upstream, asked.timeout, asked.concurrency, level)
     else:
         _bare(asked.runtime, asked.upstream)
 

@@ -129,11 +129,12 @@ what they had loaded at the start. The guard is asyncio's ratio, at most 1.5.
 
 ## What is cut short
 
-Analyses whose model never answers, with a second for each. *Late*: how long after its deadline an answer is read.
-*Upstream open*: for how long after the last answer, or after all callers have left, the service still held a socket to
-the model service. With a thousand at once, the deadline passes while calls are still being made. Guards: the last of 1
-and of 100 answers at most 100 ms late (the median of three rounds), and an upstream call closed within a second of its
-caller.
+Analyses whose model never answers, with a second for each. *Late*: how long after its deadline an answer is read, by
+the caller's clock, which begins when the request is sent: with many at once, most of it is the time until the service
+reads the request. *Upstream open*: for how long after the last answer, or after all callers have left, the service
+still held a socket to the model service. With a thousand at once, the deadline passes while calls are still being made.
+Guards: the last of one answer, and of a hundred at once, at most 100 ms late by the service's clock (the median of
+three rounds), and an upstream call closed within a second of its caller.
 
 {endings}
 """
