@@ -16,6 +16,7 @@ from typing import Any, Literal
 import anyio
 from anyio.abc import TaskStatus
 
+from vstack_runtime.early import came, note, note_signals
 from vstack_runtime.engine import Engine
 from vstack_runtime.home_settings import HomeSettings, refused
 from vstack_runtime.logs import configure, get_logger
@@ -78,7 +79,8 @@ def run_engine(settings: Settings, runtime: str, sockets: Sequence[socket.socket
     backend = "trio" if runtime == "trio" else "asyncio"
     options = {"use_uvloop": True} if backend == "asyncio" and _has_uvloop() else {}
     try:
-        anyio.run(_run, engine, module.serve, sockets, backend=backend, backend_options=options)
+        with note_signals():
+            anyio.run(_run, engine, module.serve, sockets, backend=backend, backend_options=options)
     except (OSError, ExceptionGroup) as error:
         if (fault := _only_os_error(error)) is None:
             raise
@@ -149,11 +151,20 @@ async def _run(engine: Engine, run: Serve, sockets: Sequence[socket.socket] | No
 
 async def _heed_signals(engine: Engine, stopping: Stopping, *, task_status: TaskStatus[None]) -> None:
     """SIGTERM and SIGINT ask for the end; SIGHUP has the keys read again."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        task_status.started()
-        async for number in signals:
-            if number == signal.SIGHUP:
-                engine.reload_keys()
-                continue
-            _log.info("stopping", signal=signal.Signals(number).name, now=stopping.asked)
-            stopping.ask()
+    try:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            for number in came():
+                _heed(number, engine, stopping)
+            async for number in signals:
+                _heed(number, engine, stopping)
+    finally:
+        note()
+
+
+def _heed(number: int, engine: Engine, stopping: Stopping) -> None:
+    if number == signal.SIGHUP:
+        engine.reload_keys()
+        return
+    _log.info("stopping", signal=signal.Signals(number).name, now=stopping.asked)
+    stopping.ask()
