@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from types import FrameType
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-
-
 # Signals that came before the event loop heeded them.
 _came: list[int] = []
 
@@ -64,6 +62,8 @@ def note_signals() -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+        # What came too late for this loop is not meant for the next one of this process.
+        _came.clear()
 
 
 def note() -> None:

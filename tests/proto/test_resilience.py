@@ -285,12 +285,18 @@ def test_what_runs_is_halved_where_it_is_less_than_the_limit() -> None:
     assert (gate.limit, gate.running) == (4, 0)
 
 
-def test_a_limit_that_nobody_reaches_does_not_grow() -> None:
-    gate: Gate[int] = Gate(512, 0)
-    for n in range(8):
+def halved(ceiling: int, running: int) -> Gate[int]:
+    """A gate in which so many ran from ``AT`` on, all of which were too much a second later."""
+    gate: Gate[int] = Gate(ceiling, 0)
+    for n in range(running):
         gate.enter(n, AT)
-    for _ in range(8):
+    for _ in range(running):
         gate.leave(AT, AT + 1.0, "throttled")
+    return gate
+
+
+def test_a_limit_that_nobody_reaches_does_not_grow() -> None:
+    gate = halved(512, 8)
     for n in range(1000):
         for _ in range(3):
             gate.enter(n, AT)
@@ -300,11 +306,7 @@ def test_a_limit_that_nobody_reaches_does_not_grow() -> None:
 
 
 def test_who_ran_in_a_full_gate_counts_though_it_leaves_an_emptier_one() -> None:
-    gate: Gate[int] = Gate(8, 0)
-    for n in range(8):
-        gate.enter(n, AT)
-    for _ in range(8):
-        gate.leave(AT, AT + 1.0, "throttled")
+    gate = halved(8, 8)
     for n in range(4):
         gate.enter(n, AT)
     for _ in range(4):
@@ -313,11 +315,7 @@ def test_who_ran_in_a_full_gate_counts_though_it_leaves_an_emptier_one() -> None
 
 
 def test_it_grows_by_a_tenth() -> None:
-    gate: Gate[int] = Gate(50, 0)
-    for n in range(50):
-        gate.enter(n, AT)
-    for _ in range(50):
-        gate.leave(AT, AT + 1.0, "throttled")
+    gate = halved(50, 50)
     limits, now = [gate.limit], AT + 2.0
     while gate.limit < gate.ceiling:
         members = range(gate.limit)

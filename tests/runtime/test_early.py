@@ -39,6 +39,16 @@ socket.socketpair = socketpair
 sys.argv = ["vstack-api", "serve", "--port", "0", "--runtime", "{runtime}"]
 main()
 """
+# Told to end when the loop heeds signals no more: that is not for the next loop of the process.
+TOO_LATE = """
+import os, signal
+from vstack_runtime.early import came, note_signals
+
+before = signal.getsignal({number})
+with note_signals():
+    os.kill(os.getpid(), {number})
+print(came(), signal.getsignal({number}) == before)
+"""
 # Told to end where nobody hears of an exception.
 SWALLOWED = """
 import os, sys
@@ -66,6 +76,13 @@ def test_what_is_cut_short_says_nothing(number: signal.Signals) -> None:
     program = [sys.executable, "-W", "always", "-c", CUT_SHORT.format(number=int(number))]
     told = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_what_comes_too_late_for_a_loop_is_not_for_the_next(number: signal.Signals) -> None:
+    program = [sys.executable, "-c", TOO_LATE.format(number=int(number))]
+    told = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "[] True\n", "")
 
 
 @pytest.mark.parametrize("runtime", ["asyncio", "trio", "hypercorn"])
